@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mgm.data.annotations import VideoSet, load_set
-from mgm.data.clips.source import ClipSource, MemorySource
+from mgm.data.clips.source import ClipSource, left_out
 from mgm.data.items import evenly_spaced
 from mgm.demo.findings import Findings, metrics_of
 from mgm.demo.measure import measure_masks, measure_reading_cost
@@ -110,7 +110,7 @@ def _run_stages(
         items, source = open_source(videos.items, config, motion=True, source=None, show_progress=True)
         found.videos = videos = videos.only(item.path for item in items)
         found.labelled = videos.with_few_labels(LABELS, seed=seed) if synthetic else videos
-        found.unreadable.update(source.unreadable if isinstance(source, MemorySource) else {})
+        found.unreadable.update(left_out(source))
     with clock.stage("measure masks and reading"), Activity("measuring masks and reading"):
         found.masks = measure_masks(videos.test or videos.train, source, config)
         found.reading = measure_reading_cost(evenly_spaced([item.path for item in videos.items], PREVIEWS), config)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mgm.data.clips.source import ClipSource, MemorySource
+from mgm.data.clips.source import ClipSource, left_out
 from mgm.data.items import VideoItem, VideoSet, paths_of
 from mgm.data.judging import unprobeable
 from mgm.evaluation.feature_cache import FEATURES_FOLDER, FeatureCache
@@ -192,7 +192,6 @@ def open_readable(
 ) -> ReadableSet:
     """Open the source of `items`, a part of the set."""
     items, source = open_source(items, config, motion=False, source=source, show_progress=show_progress)
-    unreadable = source.unreadable if isinstance(source, MemorySource) else {}
     if len(items) < len(videos.train) + len(videos.test):
         videos = videos.only(paths_of(items))
-    return ReadableSet(videos, source, unreadable)
+    return ReadableSet(videos, source, left_out(source))

@@ -10,7 +10,7 @@ from typing import Any
 from mgm.data.annotations import VideoItem
 from mgm.data.clips.images import is_picture
 from mgm.data.clips.motion_pictures import MotionPictures
-from mgm.data.clips.source import ClipSource, FileSource, MemorySource
+from mgm.data.clips.source import ClipSource, FileSource, MemorySource, left_out
 from mgm.data.loading.dataset import ClipSet, ClipTransform
 from mgm.data.loading.loader import Batch, BatchOrder, batches
 from mgm.data.loading.memory import keep_freed_memory
@@ -180,7 +180,7 @@ class TrainingRun:
     @property
     def left_out(self) -> Mapping[str, str]:
         """path -> message of the videos that could not be read before the run started."""
-        return self.clips.source.unreadable if isinstance(self.clips.source, MemorySource) else {}
+        return left_out(self.clips.source)
 
     def batches(self, first: int) -> Iterator[Batch]:
         """The micro-batches of step `first` and all later ones."""

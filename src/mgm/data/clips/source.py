@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -271,3 +271,8 @@ class MemorySource:
         if path not in self._videos:
             self._decode(path)
         return self._videos[path]
+
+
+def left_out(source: ClipSource) -> Mapping[str, str]:
+    """path -> message of the videos that could not be read when a source was filled; only one in memory is filled."""
+    return source.unreadable if isinstance(source, MemorySource) else {}
