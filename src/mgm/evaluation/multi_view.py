@@ -22,7 +22,7 @@ from mgm.data.judging import untestable
 from mgm.errors import DataError
 from mgm.evaluation.bootstrap import class_mean_interval, mean_interval
 from mgm.evaluation.classification import calibration_error, confusion_matrix, log_loss, mean_class_accuracy
-from mgm.evaluation.metrics import top_k_hits
+from mgm.evaluation.metrics import correct, top_k_hits
 from mgm.evaluation.prediction_blocks import Predictions
 from mgm.evaluation.prediction_journal import PredictionJournal
 from mgm.evaluation.prediction_table import JudgedVideos, read_predictions, video_names, write_predictions
@@ -323,7 +323,7 @@ def evaluation_metrics(predictions: Predictions, groups: Sequence[str] | None = 
             resampled(mean_interval(hits, groups=groups)),
         )
         metrics.append(Metric(name=f"top-{k}", value=float(hits.mean()), count=count, intervals=intervals))
-    of_classes = resampled(class_mean_interval(probability.argmax(1) == label, label, classes, groups=groups))
+    of_classes = resampled(class_mean_interval(correct(probability, label), label, classes, groups=groups))
     balanced = mean_class_accuracy(confusion_matrix(probability, label))
     losses = log_loss(probability, label)
     of_losses = resampled(mean_interval(losses, groups=groups))

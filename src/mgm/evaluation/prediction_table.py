@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mgm.data.items import VideoItem, common_folder
 from mgm.errors import FileError, in_words
 from mgm.evaluation.classification import confusion_matrix, label_rank
+from mgm.evaluation.metrics import correct
 from mgm.evaluation.prediction_blocks import Predictions
 from mgm.files.atomic import atomic_folder
 from mgm.files.regular import open_regular
@@ -53,8 +54,7 @@ class JudgedVideos:
     @property
     def hits(self) -> npt.NDArray[np.bool_]:
         """bool (videos,), True = the most probable class is the label."""
-        found: npt.NDArray[np.bool_] = self.probability.argmax(1) == self.label
-        return found
+        return correct(self.probability, self.label)
 
 
 def video_names(items: Sequence[VideoItem]) -> tuple[str, ...]:

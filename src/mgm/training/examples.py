@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mgm.data.loading.dataset import ClipSet, Sample
+from mgm.data.loading.tensors import to_frames
 from mgm.files.atomic import atomic_write
 from mgm.models import MaskedAutoencoder
 from mgm.notebook import draw
@@ -62,7 +64,7 @@ class ExamplePictures:
         model.train(training)
         sheet = draw(
             "examples_sheet",
-            [(_frames(s.video), s.motion, s.mask, p) for s, p in zip(self.samples, predicted, strict=True)],
+            [(to_frames(s.video), s.motion, s.mask, p) for s, p in zip(self.samples, predicted, strict=True)],
         )
         buffer = BytesIO()
         sheet.save(buffer, "PNG")
@@ -72,12 +74,7 @@ class ExamplePictures:
             file.write(buffer.getvalue())
         self.log.add_picture(step, buffer.getvalue(), sheet.size)
 
-    def _reconstruct(self, model: MaskedAutoencoder, sample: Sample) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def _reconstruct(self, model: MaskedAutoencoder, sample: Sample) -> npt.NDArray[np.uint8]:
         assert sample.mask is not None
         video = sample.video[None].to(self.run.fabric.device)
-        return _frames(model.reconstruct(video, torch.from_numpy(sample.mask)[None])[0].cpu())
-
-
-def _frames(video: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """uint8 (T, H, W, 3) of (3, T, H, W)."""
-    return np.ascontiguousarray(video.permute(1, 2, 3, 0).numpy())
+        return to_frames(model.reconstruct(video, torch.from_numpy(sample.mask)[None])[0])
