@@ -140,10 +140,8 @@ def main() -> None:
         rows |= {f"mgm {name}, first line": ([*MGM, *words], "") for name, words in commands().items()}
         training = [*MGM, "pretrain", "videos", "--out", "fresh", "pretrain.steps=1", "data.workers=2"]
         rows["mgm pretrain, first step"] = (training, "loss ")  # and its checkpoint: the last line of a run of one step
-        rows[f"{FRESH}: first mask"] = (
-            [*MGM, "preview", "wide.mp4", "--out", "other"],
-            None,
-        )  # its sheet and its video
+        # its sheet and its video
+        rows[f"{FRESH}: first mask"] = ([*MGM, "preview", "wide.mp4", "--out", "other"], None)
         rows[f"{FRESH}: mgm explore, address"] = ([*MGM, "explore", "videos", "--no-browser"], "http://")
         rows = {name: row for name, row in rows.items() if not arguments.only or any(w in name for w in arguments.only)}
         spent: dict[str, list[Spent]] = {name: [] for name in rows}

@@ -38,9 +38,8 @@ class Clips(Dataset):
         free = max(read_video_info(path).frames - (FRAMES - 1) * STRIDE, 1)
         start = int(torch.randint(free, ()))
         clip = mgm.read_clip(path, start=start, frames=FRAMES, stride=STRIDE, size=self.size, motion=self.motion)
-        pixels = (
-            torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
-        )  # (T, C, H, W), as transformers expects it
+        # (T, C, H, W), as transformers expects it
+        pixels = torch.from_numpy(clip.frames).permute(0, 3, 1, 2).float() / 255
         return {"pixel_values": (pixels - MEAN) / STD, "motion": clip.motion}
 
 

@@ -104,9 +104,8 @@ class _LazilyCompiled:
         if _state.at_once or (self._left is None and self._is_cached(args)):
             self._left = 0
             return True
-        self._left = (
-            TWIN_CALLS if self._left is None else max(self._left - 1, 0)
-        )  # several threads may count down at once
+        # several threads may count down at once
+        self._left = TWIN_CALLS if self._left is None else max(self._left - 1, 0)
         return self._left == 0
 
     def _is_cached(self, args: tuple[Any, ...]) -> bool:

@@ -104,10 +104,6 @@ def test_extras_exist(texts):
     assert named
     inserted = {"X": get_args(TrackerName)}  # the names that a text of the program inserts
     for distribution, extra in named:
-        assert distribution in {
-            ".",
-            project["name"],
-            "X",
-            "CHECKOUT",
-        }  # a message inserts the one that works for the user
+        # a message inserts the one that works for the user
+        assert distribution in {".", project["name"], "X", "CHECKOUT"}
         assert {*inserted.get(extra, (extra,))} <= set(project["optional-dependencies"])

@@ -130,9 +130,8 @@ def test_a_stopped_call_continues_after_the_finished_videos(pretrained_run, vide
     found = mgm.embed(pretrained_run, given, keep=tmp_path / "kept", **options)
     assert sum(encoded) == (64 if change else 32)  # two views of 32 videos; 16 of them were finished
     encoded.clear()
-    again = mgm.embed(
-        pretrained_run, given, keep=tmp_path / "kept", **options
-    )  # as after a stop while the file is written
+    # as after a stop while the file is written
+    again = mgm.embed(pretrained_run, given, keep=tmp_path / "kept", **options)
     assert encoded == []
     np.testing.assert_array_equal(again.features, found.features)
     expected = mgm.embed(pretrained_run, given, **options)

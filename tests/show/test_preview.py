@@ -29,9 +29,8 @@ def test_rows_are_of_one_length_and_size(tmp_path):
     assert {frames.shape for _, frames in shown.rows()} == {(8, 64, 64, 3)}
     assert shown.boxes is None
     assert all(s.object_share is None for s in shown.statistics.values())
-    assert all(
-        s.motion_share == pytest.approx(0.75, abs=0.1) for s in shown.statistics.values()
-    )  # all of it moves alike
+    # all of it moves alike
+    assert all(s.motion_share == pytest.approx(0.75, abs=0.1) for s in shown.statistics.values())
 
 
 def test_boxes_of_synthetic_videos_are_used(tiny_set):

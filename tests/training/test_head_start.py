@@ -78,9 +78,8 @@ def test_the_head_of_a_network_too(small, videos, clip_set, monkeypatch):
 
 def test_balanced_weights():
     weights = balanced_weights(torch.tensor([6, 2, 0]))
-    assert weights.tolist() == pytest.approx(
-        [8 / (2 * 6), 8 / (2 * 2), 0]
-    )  # scikit-learn's "balanced", without empty classes
+    # scikit-learn's "balanced", without empty classes
+    assert weights.tolist() == pytest.approx([8 / (2 * 6), 8 / (2 * 2), 0])
 
 
 def test_a_balanced_probe_equals_one_of_repeated_samples():

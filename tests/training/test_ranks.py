@@ -136,10 +136,8 @@ def test_two_ranks_finetune_and_evaluate_as_one(labelled, pretrained, tmp_path):
     assert printed.count("top-1") == 1
     (result,) = read_results(out / "evaluation.json")
     assert result.metric("top-1").count == 40
-    written = [
-        out / "evaluation.json",
-        *sorted((out / result.details["predictions"]).glob("[cp]*")),
-    ]  # without the page
+    # without the page
+    written = [out / "evaluation.json", *sorted((out / result.details["predictions"]).glob("[cp]*"))]
     assert len(written) >= 4
     contents = [file.read_bytes() for file in written]
     for file in written:

@@ -36,11 +36,8 @@ def test_later_bases_replace_earlier_ones_and_lie_beside_the_file(write):
     write("other.yaml", "pretrain: {batch: 16}\n")
     mine = write("mine.yaml", "base: [debug, parts/long.yaml, other.yaml]\npretrain: {min_lr: 0}\n")
     optim = load_config(mine).pretrain
-    assert (optim.epochs, optim.steps, optim.warmup) == (
-        5,
-        None,
-        1,
-    )  # the steps of debug, and their warm-up, are replaced
+    # the steps of debug, and their warm-up, are replaced
+    assert (optim.epochs, optim.steps, optim.warmup) == (5, None, 1)
     assert (optim.batch, optim.base_lr, optim.min_lr, optim.clip_grad) == (16, 1e-3, 0, 1.0)
 
 

@@ -40,9 +40,8 @@ def calibration_error(probability: Probability, label: Label, *, bins: int = CAL
     videos (Guo et al. 2017). A confidence on the border of two bins belongs to the lower one."""
     confidence, hits = probability.max(1), probability.argmax(1) == label
     number = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(
-        number, hits - confidence, minlength=bins
-    )  # summed: each is accuracy minus confidence times its videos
+    # summed: each is accuracy minus confidence times its videos
+    gaps = np.bincount(number, hits - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(label))
 
 

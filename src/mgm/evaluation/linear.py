@@ -46,9 +46,8 @@ class LinearProtocol:
 LINEAR_PROTOCOLS: dict[LinearProtocolName, LinearProtocol] = {
     "linear-sgd": LinearProtocol("sgd", 0.1, 0.0, epochs=100, warmup=10, batch=1024),  # VideoMAE's paper
     "linear-lars": LinearProtocol("lars", 0.1, 0.0, epochs=90, warmup=10, batch=16384),  # MAE's paper, appendix A.1
-    "linear-adamw": LinearProtocol(
-        "adamw", 1e-3, 0.05, epochs=30, warmup=5, batch=256
-    ),  # SIGMA, TrackMAE: fine-tuning of a head
+    # SIGMA, TrackMAE: fine-tuning of a head
+    "linear-adamw": LinearProtocol("adamw", 1e-3, 0.05, epochs=30, warmup=5, batch=256),
 }
 
 

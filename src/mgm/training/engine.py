@@ -135,10 +135,8 @@ class Engine:
         state = {"model": self.method.module.state_dict(), "optimiser": self.optimiser.state_dict()}
         if self.average is not None:
             state["ema"] = self.average.state_dict()
-        return {
-            **gathered(state),
-            "precision": self.fabric.strategy.precision.state_dict(),
-        }  # the scale of 16-bit gradients
+        # the scale of 16-bit gradients
+        return {**gathered(state), "precision": self.fabric.strategy.precision.state_dict()}
 
     def load(self, content: Mapping[str, Any]) -> None:
         """Restore what `state` returned, for the present settings. A run that had no average before begins with the weights.

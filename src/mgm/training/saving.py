@@ -157,9 +157,8 @@ def _content(run: TrainingRun, state: TrainingState, history: RunHistory, videos
 
 def _about(run: TrainingRun, state: TrainingState, history: RunHistory) -> dict[str, Any]:
     """For people and for `outdated`. The loss is the mean over the last `checkpoint_every` steps: that of one step is noise."""
-    recent = [
-        loss for loss in history.losses[-run.optim.checkpoint_every :] if math.isfinite(loss)
-    ]  # some are of skipped steps
+    # some are of skipped steps
+    recent = [loss for loss in history.losses[-run.optim.checkpoint_every :] if math.isfinite(loss)]
     return {
         "step": state.step,
         "steps": run.schedule.steps,

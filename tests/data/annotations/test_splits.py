@@ -45,9 +45,8 @@ def test_the_choice_never_changes(tmp_path):
 
 def test_clips_of_one_source_stay_together(tmp_path):
     files = [f"{c}/{n}" for c in "ab" for g in range(40) for n in (f"g{g:03d}_fi{c}.mp4", f"v_X_g{g:03d}_c02{c}.mp4")]
-    found = load_set(
-        touch(tmp_path, *files, "a/plain.mp4")
-    )  # a name without a source number does not affect the others
+    # a name without a source number does not affect the others
+    found = load_set(touch(tmp_path, *files, "a/plain.mp4"))
     held = {name: side for name, side in held_out(found).items() if name != "plain.mp4"}
     groups = {}
     for name, side in held.items():

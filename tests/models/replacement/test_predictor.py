@@ -35,9 +35,8 @@ def test_hidden_pixels_reach_no_prediction(trunk):
     features = model.trunk(video, mask)[mask.flatten(1)]
     (features * torch.randn(features.shape[-1])).sum().backward()  # the plain sum of a layer norm's outputs is constant
     visible = ~mask.repeat_interleave(2, 1).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    t, h, w = (
-        (1, 3, 3) if trunk == "mvit" else (0, 0, 0)
-    )  # how far a patch reaches beyond its token, into hidden ones too
+    # how far a patch reaches beyond its token, into hidden ones too
+    t, h, w = (1, 3, 3) if trunk == "mvit" else (0, 0, 0)
     near = F.max_pool3d(visible.float()[:, None], (2 * t + 1, 2 * h + 1, 2 * w + 1), 1, (t, h, w))[:, 0] > 0
     seen = video.grad.abs().sum(1)
     assert (~near).any()

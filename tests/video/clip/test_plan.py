@@ -208,9 +208,5 @@ def test_the_frames_that_a_clip_needs(video):
     numbers = range(20)
     assert [i for i in numbers if i in frames_only.image] == [2, 6, 10]
     assert not any(i in frames_only.vectors or i in frames_only.picture for i in numbers)
-    assert [i for i in numbers if i in compared.picture] == [
-        0,
-        2,
-        6,
-        10,
-    ]  # the step to frame 2 begins at the first frame
+    # the step to frame 2 begins at the first frame
+    assert [i for i in numbers if i in compared.picture] == [0, 2, 6, 10]

@@ -169,12 +169,8 @@ def test_presentation_times_that_are_decoding_times(tmp_path: Path, name: str, c
 @pytest.mark.parametrize(
     ("gop", "bf", "change", "timed"),
     [
-        (
-            1,
-            0,
-            shown_when_decoded,
-            True,
-        ),  # as in professional formats: nothing is reordered, although the stream permits it
+        # as in professional formats: nothing is reordered, although the stream permits it
+        (1, 0, shown_when_decoded, True),
         (12, 0, list, True),
         (12, 2, list, True),
         (12, 2, shown_when_decoded, False),

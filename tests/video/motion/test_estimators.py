@@ -198,9 +198,8 @@ def test_cells_are_means_of_their_pixels(height, width, shrink, seed):
 
 def test_cells_of_a_picture_that_was_rounded_down():
     flow = np.arange(8, dtype=np.float32).reshape(1, 8, 1).repeat(2, axis=-1)
-    cells = to_cells(
-        flow, 4, grid_shape(4, 33), in_pixels=False
-    )  # 33 / 4 is rounded down to 8 pixels: the fifth cell has none
+    # 33 / 4 is rounded down to 8 pixels: the fifth cell has none
+    cells = to_cells(flow, 4, grid_shape(4, 33), in_pixels=False)
     np.testing.assert_array_equal(cells[0, [0, 1, 2, 4], 0], [0.5, 2.5, 4.5, 7])
 
 

@@ -48,10 +48,8 @@ def test_the_longer_of_two_vectors_in_the_same_direction_is_discarded():
     """Its reference is farther than the nearest."""
     assert velocity(block(PAST, motion=(-16, 0)), block(FUTURE, motion=(8, 1))) == [2, 0.25]
     assert velocity(block(PAST, motion=(-8, 1)), block(FUTURE, motion=(24, 0))) == [2, -0.25]
-    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(11, 0))) == [
-        2.375,
-        0,
-    ]  # less than half as long again
+    # less than half as long again
+    assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(11, 0))) == [2.375, 0]
     assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(0, 24))) == [1, 3]  # another direction
     assert velocity(block(PAST, motion=(-8, 0)), block(FUTURE, motion=(-24, 0))) == [-2, 0]  # opposite directions
 

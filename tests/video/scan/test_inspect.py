@@ -269,9 +269,8 @@ def test_a_file_that_ends_too_early(tmp_path: Path, ordinary: Path, name: str):
     assert 0 < record.frames < 24
     if name != "a.h264":
         assert record.where is not None
-        assert record.where - 0.04 * record.frames == pytest.approx(
-            0, abs=0.2
-        )  # the clock of some starts a little later
+        # the clock of some starts a little later
+        assert record.where - 0.04 * record.frames == pytest.approx(0, abs=0.2)
 
 
 def test_what_misses_its_end_is_not_of_another_kind(tmp_path: Path, ordinary: Path):

@@ -48,7 +48,6 @@ def _text_of(array: np.ndarray) -> np.ndarray:
         )
     if array.dtype.kind == "S":
         return np.char.decode(array, "utf-8", "surrogateescape")
-    array.astype(array.dtype.newbyteorder("<")).tobytes().decode(
-        "utf-32-le", "surrogatepass"
-    )  # NumPy checks no characters
+    # NumPy checks no characters
+    array.astype(array.dtype.newbyteorder("<")).tobytes().decode("utf-32-le", "surrogatepass")
     return array

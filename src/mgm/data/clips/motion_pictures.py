@@ -48,9 +48,7 @@ class MotionPictures(ProbedSource):
     ) -> list[ClipView]:
         """See `ClipSource.clips`. The motion of a view, if the settings ask for it, is what its frames show."""
         if isinstance(start, int):
-            start = clip_frames(
-                self.info(path).frames, start=start, frames=settings.frames, stride=settings.stride
-            )  # fmt: skip
+            start = clip_frames(self.info(path).frames, start=start, frames=settings.frames, stride=settings.stride)
         motion, pts_seconds = self._accumulated(path, start, settings.camera)
         with span("transform"):
             moved = [geometry.motion(motion) for geometry in geometries]

@@ -355,9 +355,8 @@ def _to_ours(state: Mapping[str, Tensor], model: Model) -> dict[str, Tensor]:
         ours[f"{our}.attn.qkv.weight"] = _joined([take(f"{inner}.{part}.weight") for part in ("query", "key", "value")])
         ours[f"{our}.attn.q_bias"] = take(f"{inner}.q_bias", f"{inner}.query.bias")
         ours[f"{our}.attn.v_bias"] = take(f"{inner}.v_bias", f"{inner}.value.bias")
-        rest.pop(
-            f"{inner}.key.bias", None
-        )  # the softmax cancels it, because it adds the same to every score of a query
+        # the softmax cancels it, because it adds the same to every score of a query
+        rest.pop(f"{inner}.key.bias", None)
     if missing or rest:
         raise wrong_keys(missing, sorted(rest), f"the weights do not belong to this {CONFIG_FILE}")
     return ours

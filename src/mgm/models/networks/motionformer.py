@@ -140,18 +140,15 @@ class TrajectoryAttention(nn.Module):
     def _along(self, x: Tensor) -> Tensor:
         """The tokens after attention along their trajectories, (B, N, dim); equations 4 and 5. x: (B, N, t, dim)."""
         batch, tokens, steps, dim = x.shape
-        own = x.view(batch, steps, -1, steps, dim).diagonal(
-            dim1=1, dim2=3
-        )  # (B, h*w, dim, t): each token in its own step
+        # (B, h*w, dim, t): each token in its own step
+        own = x.view(batch, steps, -1, steps, dim).diagonal(dim1=1, dim2=3)
         query = self.proj_q(own.permute(0, 3, 1, 2).flatten(1, 2))
         if self.values == "input":
             key, value = F.linear(x, self.proj_kv.weight[:dim], self.proj_kv.bias[:dim]), x
         else:
             key, value = self.proj_kv(x).chunk(2, dim=-1)
         query = query.view(batch * tokens, 1, self.heads, -1).transpose(1, 2)  # (B*N, heads, 1, dim / heads)
-        key, value = (
-            part.reshape(batch * tokens, steps, self.heads, -1).transpose(1, 2) for part in (key, value)
-        )  # fmt: skip
+        key, value = (part.reshape(batch * tokens, steps, self.heads, -1).transpose(1, 2) for part in (key, value))
         return F.scaled_dot_product_attention(query, key, value).reshape(batch, tokens, dim)
 
 

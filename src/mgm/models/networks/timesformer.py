@@ -47,9 +47,7 @@ class TimeSformer(VideoNetwork):
     def __init__(
         self, spec: TimeSformerSpec, *, classes: int, labels: Sequence[str] | None = None, dropout: float = 0.0
     ) -> None:
-        super().__init__(
-            classes=classes, labels=labels, mean=0.45, std=0.225, frames=spec.frames, size=spec.size
-        )  # fmt: skip
+        super().__init__(classes=classes, labels=labels, mean=0.45, std=0.225, frames=spec.frames, size=spec.size)
         self.feature_dim, self.depth = spec.dim, spec.depth
         places = patches_per_side(spec.size, spec.patch) ** 2
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, spec.dim, spec.patch, spec.patch)})

@@ -308,9 +308,8 @@ def check_alignment(plan: ClipPlan, window: PacketWindow) -> None:
     if not window.order:
         raise failed
     unit, number = plan.steps.unit, window.frame_numbers
-    top = (
-        (window.base + len(window.order) - 1) // unit * unit
-    )  # after it the encoder may end with a reference of its own
+    # after it the encoder may end with a reference of its own
+    top = (window.base + len(window.order) - 1) // unit * unit
     if plan.last is not None:
         top = min(top, plan.last)
     for coded in window.coded:

@@ -315,11 +315,7 @@ def _demux(video: OpenVideo, before: int) -> Iterator[Packet]:
     while True:
         try:
             packet = next(demuxed, None)
-        except (
-            av.error.FFmpegError,
-            OSError,
-            IndexError,
-        ) as error:  # PyAV: a stream appears that the header did not announce
+        except (av.error.FFmpegError, OSError, IndexError) as error:  # IndexError: a stream that the header lacks
             what = getattr(error, "strerror", None) or "a stream that its header does not announce"
             raise VideoError(
                 video.name,

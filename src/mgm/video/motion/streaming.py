@@ -114,9 +114,8 @@ class _FrameQueue:
     video: OpenVideo
     reading: Reading
     observe: Callable[[av.video.frame.VideoFrame], None]
-    coded: deque[tuple[int, SliceInfo]] = dataclasses.field(
-        default_factory=deque
-    )  # H.264 in decode order, by packet_pts
+    # H.264 in decode order, by packet_pts
+    coded: deque[tuple[int, SliceInfo]] = dataclasses.field(default_factory=deque)
     frames: deque[_QueuedFrame] = dataclasses.field(default_factory=deque)
     tracker: ReferenceTracker = dataclasses.field(default_factory=ReferenceTracker)
     distances: dict[int, Distance] = dataclasses.field(default_factory=dict)  # by packet_pts
