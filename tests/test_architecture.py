@@ -14,7 +14,7 @@ SOURCE = Path(mgm.__file__).parent
 
 # From the ground up: a floor may import those on lines above its own. Floors on one line do not import each other.
 FLOORS = [
-    {"lazy", "printable", "waits"},
+    {"clip_kinds", "lazy", "printable", "waits"},
     {"bar", "compiled", "errors", "kept_memory", "ranks", "spans", "version"},
     {"files", "machine", "notebook", "terminal", "workers"},
     {"video", "masks"},

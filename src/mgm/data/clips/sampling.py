@@ -12,14 +12,13 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from mgm.clip_kinds import ClipSampling
 from mgm.errors import DataError
 from mgm.video.clip.plan import clip_frames
 
 Frames = npt.NDArray[np.int64]
 """Frame numbers of a clip, int64 (T,), ascending."""
 
-ClipSampling = Literal["dense", "sparse"]
-"""How the frames of one clip are chosen."""
 Sampling = Literal[ClipSampling, "segments"]
 """How those of several clips of a video are chosen: "segments": each from its own part of the video."""
 SamplingRule = Literal["exact", "reference"]

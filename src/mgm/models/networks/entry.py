@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from mgm.clip_kinds import ClipSampling, InputKind
 from mgm.models.networks.class_names import ClassList
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.networks.weights import WeightsFormat
-
-InputKind = Literal["pixels", "motion"]
-"""What the frames of a clip show: the video's pixels, or its motion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ class NetworkEntry:
         classes: of the published weights; class_names: the list that names them, None if there is none.
         frames, stride, size: of a clip: frames, their distance in the video, side in pixels.
         views: (temporal, spatial) views of a video in the published test.
-        sampling: frames at the stride ("dense"), or one from each of equal parts of the video ("sparse").
+        sampling: of the frames of a clip.
         parameters: number of them, with `classes`. gmacs: 1e9 multiply-accumulates of a view of `frames` and `size`.
         licence: of the published weights; "" if none are published. source: address of code and weights.
         paper: authors and year.
@@ -73,7 +71,7 @@ class NetworkEntry:
     stride: int
     size: int
     views: tuple[int, int]
-    sampling: Literal["dense", "sparse"]
+    sampling: ClipSampling
     parameters: int
     gmacs: float
     licence: str

@@ -6,10 +6,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from mgm.data.clips.sampling import ClipSampling
+from mgm.clip_kinds import ClipSampling, InputKind
 from mgm.data.clips.transform import CropName
 from mgm.errors import ConfigError
-from mgm.models.networks.entry import InputKind
 from mgm.training.sections.section import MOST_PIXELS, MOST_PROCESSES, MOST_REPEATS, Section
 from mgm.video.motion.names import CameraModel, MotionName, Policy, Reading
 

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from mgm.clip_kinds import ClipSampling
 from mgm.data.augment.randaugment import parse_randaugment
-from mgm.data.clips.sampling import ClipSampling, SamplingRule
+from mgm.data.clips.sampling import SamplingRule
 from mgm.data.clips.transform import CropName
 from mgm.errors import ConfigError
 from mgm.models.classifier import HeadPooling
