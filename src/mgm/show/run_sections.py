@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mgm.show.confusion import confusion_section
 from mgm.show.curves import RunCurves
@@ -24,7 +24,7 @@ from mgm.show.report.elements import (
     Table,
 )
 from mgm.training.folder import RECIPE_FILE
-from mgm.training.recipe import load_config
+from mgm.training.recipe import flat_settings, load_config
 from mgm.training.results import RESULT_FILES, Metric, Result, read_results, result_file
 
 CHARTS: Final = (
@@ -145,7 +145,7 @@ def _result_row(name: str, result: Result, metric: Metric) -> tuple[str, ...]:
 
 def settings_section(folders: Mapping[str, Path]) -> PageSection | None:
     """The settings in which the runs differ; None for one run or equal ones."""
-    flat = {name: _flat(load_config(folder / RECIPE_FILE).model_dump(mode="json")) for name, folder in folders.items()}
+    flat = {name: flat_settings(load_config(folder / RECIPE_FILE)) for name, folder in folders.items()}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     rows = []
     for key in keys:
@@ -159,17 +159,6 @@ def settings_section(folders: Mapping[str, Path]) -> PageSection | None:
         (Table((Column("setting"), *map(Column, flat)), tuple(rows)),),
         lead="All others are the same.",
     )
-
-
-def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """{"data.size": 64, ...} of nested settings."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{above}{key}.")
-        else:
-            found[f"{above}{key}"] = value
-    return found
 
 
 def next_section(folders: Mapping[str, Path], file: Path) -> PageSection:

@@ -31,8 +31,9 @@ from mgm.training.folder import REPLAY_FILE, Start
 from mgm.training.guard import WINDOW, StepGuard
 from mgm.training.log import RunHistory, RunWarnings, StepLog, StepRecord, progress_text
 from mgm.training.method import TrainingMethod
+from mgm.training.recipe import flat_settings
 from mgm.training.replay_file import spoiled_step
-from mgm.training.resume import TrainingState, begin_run, flat
+from mgm.training.resume import TrainingState, begin_run
 from mgm.training.run import TrainingRun, is_sharded
 from mgm.training.run_record import record_start
 from mgm.training.saving import CheckpointWriter
@@ -204,8 +205,7 @@ def _trained(engine: Engine, run: TrainingRun) -> nn.Module:
 
 
 def _trackers(run: TrainingRun) -> Trackers:
-    settings = flat(run.config.model_dump(mode="json"))
-    return Trackers(run.config.log.trackers, run.out, run.config.log.project, settings)
+    return Trackers(run.config.log.trackers, run.out, run.config.log.project, flat_settings(run.config))
 
 
 def _at_once(run: TrainingRun, memory: StepMemory, *, before: int | None) -> int:

@@ -169,6 +169,18 @@ def config_for_network(own: Config, recipe: str | Path, overrides: Sequence[str]
     return load_config(recipe, (*kept, *overrides))
 
 
+def flat_settings(config: Config) -> dict[str, Any]:
+    """The settings of a configuration by their whole keys: {"data.size": 64, ...}, of JSON's types."""
+    return _leaves(config.model_dump(mode="json"), "")
+
+
+def _leaves(tree: Mapping[str, Any], above: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= _leaves(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
+    return found
+
+
 def parse_config(tree: Mapping[str, Any], name: str, bases: Mapping[tuple[str, ...], str] = _NO_BASES) -> Config:
     """Validate a tree of settings, for example one from a checkpoint.
 

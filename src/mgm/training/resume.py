@@ -34,7 +34,7 @@ from mgm.training.folder import (
 )
 from mgm.training.log import RunHistory
 from mgm.training.method import TrainingMethod
-from mgm.training.recipe import parse_config
+from mgm.training.recipe import flat_settings, parse_config
 from mgm.training.recipe_file import LENGTHS
 from mgm.training.run import TrainingRun
 from mgm.training.step_lines import read_steps
@@ -289,7 +289,7 @@ def _check_same(run: TrainingRun, path: Path, content: dict[str, Any], method: T
 
 def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path) -> None:
     """Raise ConfigError for settings that differ from those of the checkpoint and may not; print those that may."""
-    old, new = flat(before.model_dump(mode="json")), flat(run.config.model_dump(mode="json"))
+    old, new = flat_settings(before), flat_settings(run.config)
     known = _names(run.config.model_dump(mode="json")) | old.keys()
     unknown = sorted(start.change - known)
     if unknown:
@@ -323,14 +323,6 @@ def _names(tree: dict[str, Any], prefix: str = "") -> set[str]:
     """The dotted names of all settings and sections."""
     below = (_names(value, f"{prefix}{key}.") for key, value in tree.items() if isinstance(value, dict))
     return {f"{prefix}{key}" for key in tree}.union(*below)
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of a tree of settings by their whole keys, "section.name"."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return leaves
 
 
 def fingerprint(items: Sequence[VideoItem]) -> torch.Tensor:
