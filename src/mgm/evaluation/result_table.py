@@ -46,7 +46,6 @@ class ResultRow:
     def cells(self) -> tuple[str, ...]:
         """The row as text, one cell for each of `COLUMNS`."""
         metric, result, paper = self.metric, self.result, self.paper
-        interval = metric.intervals[0] if metric.intervals else None
         views = result.protocol.get("temporal views"), result.protocol.get("spatial views")
         expected = result.videos.expected
         return (
@@ -54,7 +53,7 @@ class ResultRow:
             result.set.name,
             metric.name if result.kind == "evaluation" else f"{result.kind}: {metric.name}",
             metric.write(metric.value),
-            "" if interval is None else f"{metric.write(interval.low)} to {metric.write(interval.high)}",
+            metric.bounds,
             f"{metric.count}" if metric.count == expected else f"{metric.count} of {expected}",
             "" if None in views else f"{views[0]}x{views[1]}",
             "" if paper is None else f"{paper.method} (Table {paper.table})".replace("Table section", "section"),

@@ -133,12 +133,7 @@ def _interval_chart(of_set: str, rows: Sequence[tuple[str, str, Metric]]) -> Int
 
 
 def _result_row(name: str, result: Result, metric: Metric) -> tuple[str, ...]:
-    interval = metric.intervals[0] if metric.intervals else None
-    between = (
-        "-"
-        if interval is None
-        else f"{metric.write(interval.low)} to {metric.write(interval.high)} ({interval.method})"
-    )
+    between = f"{metric.bounds} ({metric.intervals[0].method})" if metric.intervals else "-"
     videos = result.videos.incomplete or f"{metric.count:,}"
     return name, result.kind, result.set.name, metric.name, metric.write(metric.value), between, videos
 

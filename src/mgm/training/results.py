@@ -84,6 +84,11 @@ class Metric(Record):
         written = self.write(self.value)
         return written if interval is None else f"{written} [{self.write(interval.low)}, {self.write(interval.high)}]"
 
+    @property
+    def bounds(self) -> str:
+        """The first interval: "25.0% to 75.0%"; "" without one."""
+        return f"{self.write(self.intervals[0].low)} to {self.write(self.intervals[0].high)}" if self.intervals else ""
+
     def write(self, value: float) -> str:
         """A value in the unit of the metric."""
         return f"{value:.1%}" if self.unit == "fraction" else f"{value:.3f}"
@@ -94,10 +99,7 @@ METRIC_HEADINGS: Final = ("metric", "value", "95% interval", "videos")
 
 def metric_row(metric: Metric) -> tuple[str, ...]:
     """The cells of a metric under `METRIC_HEADINGS`."""
-    interval = metric.intervals[0] if metric.intervals else None
-    between = (
-        "" if interval is None else f"{metric.write(interval.low)} to {metric.write(interval.high)}, {interval.method}"
-    )
+    between = f"{metric.bounds}, {metric.intervals[0].method}" if metric.intervals else ""
     return metric.name, metric.write(metric.value), between, f"{metric.count:,}"
 
 

@@ -116,10 +116,7 @@ def _result_lines(result: Result) -> list[str]:
 
 def _figure(metric: Metric) -> str:
     value = metric.write(metric.value)
-    if not metric.intervals:
-        return value
-    first = metric.intervals[0]
-    return f"{value}, 95% interval {metric.write(first.low)} to {metric.write(first.high)} ({first.method}),"
+    return f"{value}, 95% interval {metric.bounds} ({metric.intervals[0].method})," if metric.intervals else value
 
 
 def model_card(
