@@ -21,7 +21,7 @@ from mgm.notebook import Pictured
 from mgm.show.drawing.raster import draw_image
 from mgm.show.drawing.shapes import Drawing
 from mgm.show.figures import RgbFrames, paint_attention
-from mgm.show.panels import clip_rate, write_panels
+from mgm.show.panels import clip_rate, clip_times, write_panels
 from mgm.show.sheet import HEAT_KEY, SheetRow, draw_sheet
 from mgm.show.style import Ground
 from mgm.training.checkpoint import open_encoder
@@ -85,13 +85,12 @@ class AttentionMap(Pictured):
     def sheet(self, *, columns: int = 8, ground: Ground = "light") -> Drawing:
         """The contact sheet."""
         t, y, x = self.query
-        times = self.pts_seconds - self.pts_seconds[0]
         # The frames of the query's step must be among the columns, or the query would not be seen.
         return draw_sheet(
             self.rows(),
             title=f"Attention of token {t}, {y}, {x}",
             facts=self.facts,
-            times=times if np.isfinite(times).all() else None,
+            times=clip_times(self.pts_seconds),
             columns=columns,
             keys=[HEAT_KEY],
             ground=ground,

@@ -19,6 +19,8 @@ _HUE_OF_RIGHT = np.deg2rad(25.0)
 # Below 1 makes slow motion visible without amplifying coding noise too much; the wheel uses the same curve.
 _STRENGTH_EXPONENT = 0.75
 _VEIL_STRENGTH = 0.6
+LUMA = np.array([0.299, 0.587, 0.114])
+"""Weights of red, green and blue in the brightness of a pixel (BT.601)."""
 
 
 def motion_scale(vectors: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_] | None = None) -> float:
@@ -112,7 +114,7 @@ def paint_mask(
     line = max(1, round(min(height, width) / 80)) if thickness is None else thickness
     hidden = spread_tokens(masked, frames=len(frames), size=(height, width))
     # Grey first: the veil then has one hue for any content, and colour itself marks visible tokens.
-    grey = frames @ np.array([0.299, 0.587, 0.114])
+    grey = frames @ LUMA
     veiled = (1 - _VEIL_STRENGTH) * grey[..., None] + _VEIL_STRENGTH * np.array(VEIL)
     painted = np.where(hidden[..., None], veiled, frames).round().astype(np.uint8)
     if line:
@@ -155,7 +157,7 @@ def paint_attention(frames: RgbFrames, weights: npt.NDArray[np.floating]) -> Rgb
     rows, columns = _between(height, h), _between(width, w)
     smooth = np.einsum("yi,tij,xj->tyx", rows, strength, columns)
     heat = np.repeat(smooth, len(frames) // steps, axis=0)[..., None]
-    grey = (frames @ np.array([0.299, 0.587, 0.114]))[..., None] * np.ones(3)
+    grey = (frames @ LUMA)[..., None] * np.ones(3)
     painted: RgbFrames = (grey * (0.45 - 0.25 * heat) + np.array(HOT) * 0.8 * heat).round().astype(np.uint8)
     return painted
 

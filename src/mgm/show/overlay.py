@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from mgm.errors import VideoError
 from mgm.files.atomic import refuse_to_replace
-from mgm.show.figures import direction_colour
+from mgm.show.figures import LUMA, direction_colour
 from mgm.show.font import label_font
 from mgm.show.style import ARROW, SHADOW, THEMES, Rgb
 from mgm.video.clip.rgb import FrameConverter
@@ -47,8 +47,8 @@ def overlay_video(
 
     "arrows": the mean of a few cells each, pointing to the destination of the content, longer than the motion by a factor shown
     in the legend. "wheel": each cell in the colour of its direction, as in all figures, denser for faster motion, over the frame in
-    grey. Vectors filled in
-    from another frame are faint. Frames are shown at the video's mean rate; videos with a shorter side under 480 px are enlarged.
+    grey. Vectors filled in from another frame are faint. Frames are shown at the video's mean rate; videos with a shorter side
+    under 480 px are enlarged.
 
     Args:
         out: ends in .mp4; appears when it is complete.
@@ -194,7 +194,7 @@ class _Wheel:
             )
             for k in range(4)
         ]
-        grey = picture @ np.array([0.299, 0.587, 0.114], np.float32)
+        grey = picture @ LUMA.astype(np.float32)
         ground = (0.85 * grey + 10)[..., None] * (1 - grown[3][..., None])
         painted: RgbImage = (ground + np.stack(grown[:3], axis=-1)).clip(0, 255).round().astype(np.uint8)
         return painted

@@ -85,6 +85,12 @@ def write_panels(
     )
 
 
+def clip_times(pts_seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """Seconds of each frame from the first one, float64 (T,); None without presentation times."""
+    times: npt.NDArray[np.float64] = pts_seconds - pts_seconds[0]
+    return times if np.isfinite(times).all() else None
+
+
 def clip_rate(pts_seconds: npt.NDArray[np.float64]) -> float:
     """Frames per second at which a clip moves as its video does; 8 without presentation times."""
     seconds = float(pts_seconds[-1] - pts_seconds[0])

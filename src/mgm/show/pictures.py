@@ -18,6 +18,7 @@ from mgm.show.chart import Panel, Series, draw_charts
 from mgm.show.drawing.raster import draw_image
 from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale, paint_mask, reconstruction
 from mgm.show.filmstrip import PAPER, LabelledClip, filmstrip
+from mgm.show.panels import clip_times
 from mgm.show.preview import Preview
 from mgm.show.preview_sheet import draw_preview
 from mgm.video import Clip, MotionField
@@ -78,8 +79,7 @@ def mask_sheet(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -
         return Image.fromarray(filmstrip([("mask", paint_mask(ground, mask.masked))], columns=columns))
     _check_steps(mask, clip)
     rows = [("frames", clip.frames), ("mask", paint_mask(clip.frames, mask.masked))]
-    times = clip.pts_seconds - clip.pts_seconds[0]
-    return Image.fromarray(filmstrip(rows, columns=columns, times=times))
+    return Image.fromarray(filmstrip(rows, columns=columns, times=clip_times(clip.pts_seconds)))
 
 
 def preview_sheet(shown: Preview, *, columns: int = 8) -> Image.Image:
@@ -125,7 +125,7 @@ def _clip_rows(clip: Clip, masks: Mapping[str, TokenMask], columns: int) -> Imag
         _check_steps(mask, clip)
     size = (clip.frames.shape[1], clip.frames.shape[2])
     below = [(name, paint_mask(clip.frames, mask.masked)) for name, mask in masks.items()]
-    times = clip.pts_seconds - clip.pts_seconds[0]
+    times = clip_times(clip.pts_seconds)
     if clip.motion is None:
         return Image.fromarray(filmstrip([("frames", clip.frames), *below], columns=columns, times=times))
     return _with_motion([("frames", clip.frames)], clip.motion, size, below=below, columns=columns, times=times)

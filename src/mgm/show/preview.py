@@ -18,6 +18,7 @@ from mgm.data.clips.transform import Geometry
 from mgm.errors import ConfigError
 from mgm.masks import (
     DrawStatistics,
+    Mask,
     MaskStatistics,
     TokenMask,
     build_mask,
@@ -28,7 +29,7 @@ from mgm.masks import (
 from mgm.notebook import Pictured, draw
 from mgm.show.figures import RgbFrames, colour_motion, hide_masked, motion_scale, paint_mask
 from mgm.show.filmstrip import strip
-from mgm.show.panels import clip_rate, write_panels
+from mgm.show.panels import clip_rate, clip_times, write_panels
 from mgm.show.report.elements import Legend, Strip
 from mgm.video import MotionField
 from mgm.video.clip.reader import Clip
@@ -81,6 +82,10 @@ class PreviewSettings:
                 reason="mismatch",
             )
         return self.frames // self.tubelet, self.size // self.patch, self.size // self.patch
+
+    def rule(self, name: str) -> Mask:
+        """The mask of a name with its options. Raises MaskError for an unknown name or option."""
+        return build_mask(name, **dict(self.options.get(name, {})))
 
 
 class PreviewModel(Protocol):
@@ -140,7 +145,7 @@ class Preview(Pictured):
 
     def strip(self, *, caption: str = "", legend: Legend | None = None, columns: int = 8) -> Strip:
         """The same for a report."""
-        times = self.clip.pts_seconds - self.clip.pts_seconds[0]
+        times = clip_times(self.clip.pts_seconds)
         return strip(self.rows(), columns=columns, times=times, caption=caption, legend=legend)
 
     def write_video(self, path: str | Path, *, rounds: int = 3) -> None:
@@ -190,7 +195,7 @@ def preview_clip(
     statistics: dict[str, MaskStatistics] = {}
     draws: dict[str, DrawStatistics] = {}
     for name in settings.masks:
-        rule = build_mask(name, **dict(settings.options.get(name, {})))
+        rule = settings.rule(name)
         motion = clip.motion if rule.uses_motion else None
         drawn = [
             rule.draw(grid, settings.ratio, motion, mask_rng(settings.seed, epoch, start, 0))

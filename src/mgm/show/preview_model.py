@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from mgm.data.loading.tensors import to_frames, to_video
 from mgm.errors import ModelError
 from mgm.masks import TokenMask
 from mgm.models import MaskedAutoencoder
 from mgm.show.attention import AttentionSettings, Token, attention_weights
 from mgm.show.figures import RgbFrames
+from mgm.show.masked_clip import MaskedClip
 from mgm.training.checkpoint import load_pretrained, open_encoder
 
 
@@ -34,7 +33,7 @@ class RunModel:
         if not isinstance(model, MaskedAutoencoder):
             advice = "give the folder of 'mgm pretrain', or leave out the row reconstruction"
             raise ModelError(self._run, "contains a classifier", "an autoencoder", advice, reason="mismatch")
-        return to_frames(model.reconstruct(to_video(frames)[None], torch.from_numpy(mask.masked)[None])[0])
+        return MaskedClip(frames, None, mask).reconstruct(model)
 
     def attend(self, frames: RgbFrames) -> tuple[npt.NDArray[np.float32], Token]:
         """The attention of the centre token in the last block."""

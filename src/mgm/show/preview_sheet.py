@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 
 from mgm.errors import ConfigError
-from mgm.masks import Mask, TokenMask, build_mask
+from mgm.masks import Mask, TokenMask
 from mgm.show.drawing.shapes import Drawing
 from mgm.show.figures import colour_motion, hide_masked, paint_attention, paint_mask, paint_visibility, reconstruction
+from mgm.show.panels import clip_times
 from mgm.show.preview import Preview, PreviewModel
 from mgm.show.sheet import (
     BOX_KEY,
@@ -59,12 +60,11 @@ def draw_preview(shown: Preview, *, rows: Sequence[str] = ROWS, columns: int = 8
     if len(shown.masks) > FEW:
         return _draw_multiples(shown, ground)
     keys = [_KEYS[name] for name in rows if name in _KEYS]
-    times = shown.clip.pts_seconds - shown.clip.pts_seconds[0]
     return draw_sheet(
         list(_rows(shown, rows)),
         title=_title(shown),
         facts=_facts(shown),
-        times=times if np.isfinite(times).all() else None,
+        times=clip_times(shown.clip.pts_seconds),
         columns=columns,
         keys=keys,
         end_name="visibility over draws",
@@ -129,7 +129,7 @@ def _title(shown: Preview) -> str:
 
 
 def _rules(shown: Preview) -> dict[str, Mask]:
-    return {name: build_mask(name, **dict(shown.settings.options.get(name, {}))) for name in shown.masks}
+    return {name: shown.settings.rule(name) for name in shown.masks}
 
 
 def _facts(shown: Preview) -> list[str]:
@@ -190,7 +190,7 @@ def _families(shown: Preview) -> Iterator[tuple[str, list[SheetRow]]]:
     for family, follows in (("masks that follow the motion", True), ("masks that do not", False)):
         rows = []
         for name in sorted(shown.masks, key=lambda name: (-(shown.draws[name].motion_share or 0), name)):
-            if build_mask(name, **dict(shown.settings.options.get(name, {}))).uses_motion == follows:
+            if shown.settings.rule(name).uses_motion == follows:
                 found, mask = shown.draws[name], shown.masks[name]
                 notes = [] if found.motion_share is None else [f"hides {found.motion_share:.0%} of the motion"]
                 rows.append(

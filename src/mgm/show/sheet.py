@@ -12,6 +12,7 @@ from PIL import Image
 
 from mgm.show.drawing.shapes import Drawing, Point, text_width
 from mgm.show.figures import RgbFrames, colour_wheel
+from mgm.show.filmstrip import pick_moments
 from mgm.show.style import ARROW, BOX, EDGE, FULL_SHARE, HIDDEN, HOT, LABEL, QUERY, SMALL, TITLE, VEIL, Ground, Rgb
 from mgm.video import MotionField
 
@@ -82,7 +83,7 @@ def pick_columns(length: int, columns: int) -> npt.NDArray[np.intp]:
     """At most `columns` frames of `length`, evenly spread, first and last included; of one column the middle frame."""
     if columns == 1:
         return np.array([length // 2], np.intp)
-    return np.unique(np.linspace(0, length - 1, min(columns, length)).round().astype(np.intp))
+    return pick_moments(length, columns)
 
 
 def draw_sheet(

@@ -10,6 +10,7 @@ from typing import Final
 from mgm.show.attention import AttentionSettings, attention_weights
 from mgm.show.drawing.shapes import Drawing
 from mgm.show.figures import colour_motion, hide_masked, paint_attention
+from mgm.show.panels import clip_times
 from mgm.show.preview import Preview, preview_clip
 from mgm.show.preview_settings import settings_of
 from mgm.show.sheet import HEAT_KEY, HIDDEN_KEY, Key, SheetRow, draw_sheet, fixed_scale
@@ -101,7 +102,7 @@ def _sheet(
         rows,
         title=title,
         facts=facts,
-        times=clip.pts_seconds - clip.pts_seconds[0],
+        times=clip_times(clip.pts_seconds),
         columns=columns,
         keys=keys,
         ground=ground,
