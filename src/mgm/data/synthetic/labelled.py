@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -145,8 +146,8 @@ def make_dataset(
         DataError: an argument is out of range, or ``root`` contains anything else; then nothing in it is changed.
     """
     root = Path(root)
-    _check_arguments(train=train, test=test, frames=frames, size=size, fps=fps, seed=seed, pan=pan, workers=workers)
     parameters = {"train": train, "test": test, "frames": frames, "size": size, "fps": fps, "seed": seed, "pan": pan}
+    _check_arguments({**parameters, "workers": workers})
     _claim_folder(root, {"maker": "mgm.data.synthetic", "version": 2, "task": task.name, **parameters})
     classes = task.classes
     videos = {
@@ -161,6 +162,7 @@ def make_dataset(
     ]
 
     def make(job: tuple[str, int, Path]) -> None:
+        """Write the video of (split, number, path) and its ground truth."""
         split, index, path = job
         key = (seed, _SPLITS.index(split), index)
         clip = draw_labelled_clip(path.parent.name, task, frames=frames, size=size, pan=pan, seed=key)
@@ -178,22 +180,24 @@ def make_dataset(
     return SyntheticDataset(root, videos["train"], videos["test"], len(missing))
 
 
-def _check_arguments(
-    *, train: int, test: int, frames: int, size: int, fps: float, seed: int, pan: float, workers: int
-) -> None:
+_LIMITS: Final[Mapping[str, tuple[Callable[[float], bool], str]]] = {
+    "train": (lambda count: count >= 0, "0 or more"),
+    "test": (lambda count: count >= 0, "0 or more"),
+    "frames": (lambda count: count >= 1, "1 or more"),
+    "size": (lambda side: side >= 32 and side % 2 == 0, "an even number, 32 or more"),
+    "fps": (lambda rate: rate > 0, "more than 0"),
+    "seed": (lambda seed: seed >= 0, "0 or more"),
+    "pan": (lambda share: 0 <= share <= 1, "a share from 0 to 1"),
+    "workers": (lambda count: count >= 1, "1 or more"),
+}
+"""Argument -> whether a value is valid, and what is expected."""
+
+
+def _check_arguments(values: Mapping[str, float]) -> None:
     """Raise DataError for the first argument that is out of range."""
-    limits: tuple[tuple[str, float, bool, str], ...] = (
-        ("train", train, train >= 0, "0 or more"),
-        ("test", test, test >= 0, "0 or more"),
-        ("frames", frames, frames >= 1, "1 or more"),
-        ("size", size, size >= 32 and size % 2 == 0, "an even number, 32 or more"),
-        ("fps", fps, fps > 0, "more than 0"),
-        ("seed", seed, seed >= 0, "0 or more"),
-        ("pan", pan, 0 <= pan <= 1, "a share from 0 to 1"),
-        ("workers", workers, workers >= 1, "1 or more"),
-    )
-    for name, value, valid, expected in limits:
-        if not valid:
+    for name, value in values.items():
+        is_valid, expected = _LIMITS[name]
+        if not is_valid(value):
             raise DataError(name, f"{value}", expected, reason="invalid_value")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -59,8 +60,9 @@ def write_video(
         )
     try:
         with atomic_path(path) as part:
-            return _encode(part, path, frames, container, Fraction(fps).limit_denominator(90_000), codec,
-                           _with_defaults(codec, options), pixel_format, threads)  # fmt: skip
+            rate = Fraction(fps).limit_denominator(90_000)
+            encoding = _Encoding(container, rate, codec, _with_defaults(codec, options), pixel_format, threads)
+            return _encode(part, path, frames, encoding)
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise DataError(
             path,
@@ -81,27 +83,29 @@ def _with_defaults(codec: str, options: Mapping[str, str | int] | None) -> dict[
     return chosen
 
 
-def _encode(
-    part: Path,
-    path: Path,
-    frames: Iterable[npt.NDArray[np.uint8]],
-    container: str,
-    fps: Fraction,
-    codec: str,
-    options: dict[str, str],
-    pixel_format: str,
-    threads: int,
-) -> int:
+class _Encoding(NamedTuple):
+    """How frames are encoded; see `write_video`. container: FFmpeg's name of it."""
+
+    container: str
+    fps: Fraction
+    codec: str
+    options: dict[str, str]
+    pixel_format: str
+    threads: int
+
+
+def _encode(part: Path, path: Path, frames: Iterable[npt.NDArray[np.uint8]], encoding: _Encoding) -> int:
+    """Encode frames into the file `part`, which becomes `path`; returns their number."""
     count = 0
     shape: tuple[int, ...] = ()
-    with av.open(file_url(part), "w", format=container) as out:
-        if av.Codec(codec, "w").type != "video":
-            found = f"{codec} is not a video encoder"
+    with av.open(file_url(part), "w", format=encoding.container) as out:
+        if av.Codec(encoding.codec, "w").type != "video":
+            found = f"{encoding.codec} is not a video encoder"
             raise DataError(path, found, advice="use, for example, libx264", reason="unknown_name")
-        stream = out.add_stream(codec, rate=fps, options=options)
+        stream = out.add_stream(encoding.codec, rate=encoding.fps, options=encoding.options)
         assert isinstance(stream, av.VideoStream)
-        stream.pix_fmt = pixel_format
-        stream.codec_context.thread_count = threads
+        stream.pix_fmt = encoding.pixel_format
+        stream.codec_context.thread_count = encoding.threads
         for frame in frames:
             if count == 0:
                 shape = (*frame.shape[:2], 3)
@@ -114,14 +118,14 @@ def _encode(
                     reason="invalid_shape",
                 )
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts, picture.time_base = count, 1 / fps
+            picture.pts, picture.time_base = count, 1 / encoding.fps
             out.mux(stream.encode(picture))
             count += 1
         if count == 0:
             raise DataError(path, "no frames to encode", "at least one", reason="missing_value")
         # After opening, the context holds the options that the encoder does not have; it does not report them.
         if stream.codec_context.options:
-            found = f"{codec} has no option {', '.join(stream.codec_context.options)}"
+            found = f"{encoding.codec} has no option {', '.join(stream.codec_context.options)}"
             raise DataError(path, found, reason="unknown_name")
         out.mux(stream.encode(None))
     return count
