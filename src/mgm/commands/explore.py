@@ -44,6 +44,7 @@ def explore(
         from mgm.explore.serve import explore as serve
 
         def announce(address: str) -> None:
+            """Show the address once the server listens."""
             starting.close()
             print_result(address)
             note("open this address in a browser; Ctrl-C ends the explorer")

@@ -126,6 +126,7 @@ def boxes_of(path: str, index: np.ndarray[Any, Any], geometry: Geometry) -> list
 
 def _mean(name: str, clips: list[MaskStatistics], *, steps: int) -> MaskMeasure:
     def average(values: list[float | None]) -> float | None:
+        """The mean of the known values; None if none is known."""
         known = [value for value in values if value is not None]
         return float(np.mean(known)) if known else None
 

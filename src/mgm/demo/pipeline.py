@@ -163,6 +163,7 @@ def _compare(found: Findings, source: ClipSource, processes: int) -> None:
         doing: dict[str, str] = {}
 
         def report(line: Line) -> None:
+            """Show the latest line of every system."""
             system, text = line
             doing[system] = text
             activity.rename("; ".join(f"{name}: {text}" for name, text in doing.items()))

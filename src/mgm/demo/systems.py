@@ -168,6 +168,7 @@ def _run_job(job: Job, *, experiment: Experiment, send: Callable[[Line], None]) 
     folder = experiment.out / re.sub(r"\W+", "-", system.name)
 
     def report(text: str) -> None:
+        """Send a line, and restart the time limit of the job."""
         report_progress()
         send((system.name, text))
 

@@ -147,6 +147,7 @@ def evaluate(
         )
 
         def judge() -> Evaluation:
+            """Write the figures and the predictions, and remove unfinished ones."""
             found = _judge(task, readable, predictions, groups, folder)
             write_predictions(folder, found.judged, found.predictions, task.videos.classes)
             keep_result(file, found.result)
@@ -186,6 +187,7 @@ def stored_evaluation(
     wanted = (task.model.weights, task.about.checksum, task.protocol)
 
     def find() -> tuple[Result, JudgedVideos] | None:
+        """The evaluation with the same weights, set and protocol, if its predictions exist."""
         for result in read_results(result_file(run, EVALUATION_FILE)):
             found = result.model
             if found is not None and (found.weights, result.set.checksum, result.protocol) == wanted:
@@ -312,6 +314,7 @@ def evaluation_metrics(predictions: Predictions, groups: Sequence[str] | None = 
     method = "bootstrap over videos" if groups is None else f"bootstrap over {len(set(groups))} groups"
 
     def resampled(bounds: tuple[float, float]) -> Interval:
+        """An interval of the bootstrap."""
         return Interval(low=bounds[0], high=bounds[1], method=method)
 
     metrics = []

@@ -65,6 +65,7 @@ class PredictionJournal:
         with Journal(self.folder / f"rank{rank}.jsonl") as journal:
 
             def append(number: int, group: PredictedGroup) -> None:
+                """Append a finished group."""
                 journal.append(_record(number, group))
 
             yield append

@@ -149,6 +149,7 @@ def probe(
         announce(describe_needs(encoder, readable.videos, config, file.parent))
 
     def scores_of(encoder: Encoder | VideoNetwork) -> ProbeScores:
+        """The scores of an encoder on the readable videos."""
         return probe_encoder(
             encoder,
             readable.videos,
@@ -168,6 +169,7 @@ def probe(
     report = ProbeReport(scores, comparisons, () if baseline is None else baseline.curve)
 
     def write() -> None:  # hashes the weights and the names of the set
+        """Keep the result, for which the weights and the names of the set are hashed."""
         keep_result(file, report.result(videos, describe_model(run, encoder, config, recipe=recipe), config))
 
     ranks.from_first(write)

@@ -107,6 +107,7 @@ def transfer(
     found = evaluate_classifier(classifier, readable.videos, config, readable.source, ranks=ranks, progress=progress)
 
     def judge() -> Result:
+        """Write the result."""
         about = describe_set(given).model_copy(update={"classes": int(present.sum())})
         protocol = view_protocol(config, config.finetune.sampling, config.finetune.sampling_rule)
         result = Result(

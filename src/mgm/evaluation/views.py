@@ -104,6 +104,7 @@ def encode_views(
         probe.to(ranks.device).eval()
 
     def features(clips: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """The pooled tokens of clips, and the logits of the probe if there is one."""
         with ranks.autocast():
             found = tokens_of(encoder, clips, block).float()
         pooled = pool_tokens(found, pooling)
@@ -153,6 +154,7 @@ def predict_views(
     ranks = ranks or Ranks()
 
     def logits(clips: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """The logits of clips, float32."""
         with ranks.autocast():
             return (classifier(clips).float(),)
 

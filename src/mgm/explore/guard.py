@@ -95,6 +95,7 @@ def _with_headers(send: Send) -> Send:
     """Send with the headers of security, in every response."""
 
     async def sending(message: MutableMapping[str, Any]) -> None:
+        """Add the headers to the start of a response."""
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in _HEADERS.items())]
         await send(message)

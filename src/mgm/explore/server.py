@@ -84,6 +84,7 @@ def create_app(explorer: Explorer, *, token: str, hosts: frozenset[str] = LOOPBA
 
 def _page(token: str) -> Callable[[Request], Any]:
     async def page(request: Request) -> Response:
+        """The page, for a request with the token."""
         if not is_token(request.query_params.get("token", ""), token):
             return PlainTextResponse("The token is missing or wrong. Open the address that mgm explore printed.\n", 403)
         return FileResponse(PAGE / "index.html")
@@ -195,6 +196,7 @@ async def _clip(request: Request) -> Response:
     video, wanted = await requested_video(request, asked), requested_clip(explorer, asked)
 
     def describe() -> dict[str, Any]:
+        """Read and describe the clip, in a thread of its own."""
         began = time.perf_counter()
         clip = explorer.reader.clip(video, wanted)
         described = describe_clip(clip, explorer.tokens.grid(wanted.frames))
@@ -210,6 +212,7 @@ async def _masks(request: Request) -> Response:
     asked = await requested_masks(request)
 
     def draw() -> dict[str, Any]:
+        """Draw the masks, in a thread of its own."""
         lines = (asked.video.name if asked.video.own else asked.video.path, asked.clip, asked.explorer.tokens)
         return {
             "masks": asked.each(describe_mask),
@@ -235,6 +238,7 @@ async def _model(request: Request) -> Response:
     rule, seed = read_mask_request(asked.get("mask")), read_seed(asked)
 
     def show() -> dict[str, Any]:
+        """Run the model, in a thread of its own."""
         clip = explorer.reader.clip(video, wanted)
         return panels.describe(clip, rule, seed=seed, start=wanted.start, asked=asked)
 

@@ -98,6 +98,7 @@ def _draw_panel(drawing: Drawing, panel: Panel, place: Point, size: Point) -> fl
     y_low, y_high = y_named[0], y_named[-1]
 
     def at(x: float, y: float) -> Point:
+        """The place of a value in the drawing."""
         return (
             left + wide * (x - x_low) / (x_high - x_low),
             top + high * (1 - (y - y_low) / (y_high - y_low)),

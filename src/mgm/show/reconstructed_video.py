@@ -89,6 +89,7 @@ def reconstruct(
     losses: list[float] = []
 
     def frames() -> Iterator[RgbFrames]:
+        """The pictures of all clips, whose losses are noted."""
         for clip in chain([first], clips):
             losses.append(clip.loss)
             yield from panels(clip.rows)

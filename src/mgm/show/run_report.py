@@ -99,6 +99,7 @@ def _facts(made: Mapping[str, Any]) -> FactList:
     """What a loss depends on, as far as it is known; several targets with their weights."""
 
     def words(value: object) -> str:
+        """A value as text; several targets with their weights."""
         if isinstance(value, dict):
             return ", ".join(f"{name} x {weight:g}" for name, weight in value.items())
         return str(value)

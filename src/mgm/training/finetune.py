@@ -269,6 +269,7 @@ def layer_rates(*, depth: int, decay: float, body: float = 1.0) -> Callable[[str
     """
 
     def rate(name: str) -> float:
+        """The multiplier of a parameter."""
         parts = name.split(".")
         if parts[0] == "encoder" and parts[1] in ("patch_embed", "class_token", "position_time", "position_space"):
             layer = 0

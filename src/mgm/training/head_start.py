@@ -84,6 +84,7 @@ def _head_input(model: Classifier | VideoNetwork, clips: Tensor) -> Tensor:
     found: list[Tensor] = []
 
     def keep(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Keep what the linear layer reads."""
         found.append(inputs[0])
 
     hook = model.head.register_forward_pre_hook(keep)

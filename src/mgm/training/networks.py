@@ -61,6 +61,7 @@ def network_rates(network: VideoNetwork, *, decay: float, body: float = 1.0) -> 
     """Learning-rate multiplier by parameter name, decay^(depth + 1 - layer), times `body` below the head; the head's is 1."""
 
     def rate(name: str) -> float:
+        """The multiplier of a parameter."""
         below = network.depth + 1 - network.depth_of(name)
         in_head = below == 0 if network.depth else name.startswith("head.")
         return float(decay**below) * (1.0 if in_head else body)

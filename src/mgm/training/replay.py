@@ -152,12 +152,15 @@ def _watched(model: nn.Module) -> Iterator[_Seen]:
     seen = _Seen()
 
     def hook(name: str) -> Any:
+        """The hook of a module."""
+
         def on_gradient(gradient: torch.Tensor) -> None:
             """The first gradient of the backward pass belongs to the last module of the forward pass."""
             if seen.gradient is None and not bool(gradient.isfinite().all()):
                 seen.gradient = name
 
         def on_output(module: nn.Module, inputs: Any, output: Any) -> None:
+            """Note a module whose output is not finite, and watch the gradients of its outputs."""
             for tensor in output if isinstance(output, tuple) else (output,):
                 if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
                     continue

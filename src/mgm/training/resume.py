@@ -333,6 +333,7 @@ def fingerprint(items: Sequence[VideoItem]) -> torch.Tensor:
     above = common_folder(paths_of(items))
 
     def digest(item: VideoItem) -> int:
+        """The hash of an item, a signed integer of 64 bits."""
         content = f"{item.path[above:]}\0{item.label}\0{item.start}\0{item.end}"
         found = hashlib.blake2b(content.encode("utf-8", "surrogateescape"), digest_size=8).digest()
         return int.from_bytes(found, "little", signed=True)

@@ -51,6 +51,7 @@ def noted_requests(*, together: bool = False) -> Iterator[list[str]]:
         restore()
 
     def restore() -> None:
+        """Give the signals their default effect again."""
         for request in ours:
             if signal.getsignal(request) is note:  # not one that `ignore_requests` ignores
                 signal.signal(request, signal.SIG_DFL)

@@ -113,6 +113,7 @@ def end_with_parent() -> None:
     assert parent is not None
 
     def watch() -> None:
+        """Wait for the end of the parent."""
         multiprocessing.connection.wait([parent.sentinel])
         os._exit(1)
 

@@ -224,6 +224,7 @@ def _decode(path: Path, data: bytes) -> str:
     """Decode UTF-8. Names in other encodings keep their bytes, as in Python's own paths."""
 
     def refused(found: str, expected: str, advice: str, reason: Reason = "unsupported") -> DataError:
+        """The error of a file that is not text in UTF-8."""
         return DataError(path, found, expected, advice, reason=reason)
 
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):

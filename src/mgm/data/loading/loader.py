@@ -217,6 +217,7 @@ def in_background(items: Iterator[Batch]) -> Iterator[Batch]:
     stopped = threading.Event()
 
     def run() -> None:
+        """Put the items, then None with the error that ended them, if any."""
         error: BaseException | None = None
         try:
             for item in items:

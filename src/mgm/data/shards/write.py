@@ -151,6 +151,7 @@ def _write_in_processes(
     """Write several shards at a time."""
 
     def name(number: int) -> str:
+        """The path of a file by its number, for messages."""
         return next(str(file.path) for job in jobs for file in job.files if file.number == number)
 
     pool: WorkerPool[ShardJob, PackedShard] = WorkerPool(

@@ -76,6 +76,7 @@ def _rename(rules: _Rules, *, ignored: str | None = None) -> Callable[[str], str
     compiled = [(re.compile(theirs), ours) for theirs, ours in rules]
 
     def rename(key: str) -> str | None:
+        """Our name of a weight; None for values that are not weights."""
         if ignored is not None and re.fullmatch(ignored, key):
             return None
         for theirs, ours in compiled:
