@@ -74,10 +74,10 @@ def transfer(
     source: ClipSource | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> TransferReport:
-    """Top-1 of a classifier on the test videos of another set, among all classes of the classifier (partial domain adaptation,
-    source only), and the share of videos that it gives to classes which the target lacks (negative transfer).
+    """Top-1 of a classifier on the test videos of another set, among all classes of the classifier.
 
-    Written to `transfer.json` in the run's folder, beside results on other sets.
+    This is partial domain adaptation, source only. The share of videos that the classifier gives to classes which the target lacks
+    (negative transfer) is measured, too. Written to `transfer.json` in the run's folder, beside results on other sets.
 
     Args:
         run: the folder of `mgm finetune` on the source, or an external classifier.

@@ -1,9 +1,9 @@
 """Write files and folders that appear under their names only when they are complete.
 
 The same rules hold for both. The content is written beside its target, under a hidden name, with the permissions that the umask
-leaves; it is flushed to the disk and then renamed, so that after a power cut the name refers to the old content or to the new. An
-error or an interruption removes the unfinished file. A killed process leaves it behind: the next process that writes into the
-folder removes it.
+leaves. It is flushed to the disk and then renamed: after a power cut the name refers to the old content or to the new. An error or
+an interruption removes the unfinished file. A killed process leaves it behind: the next process that writes into the folder removes
+it.
 """
 
 from __future__ import annotations

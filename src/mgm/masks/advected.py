@@ -61,11 +61,11 @@ class WarpedVisible(Mask):
     """`mgmae`: random visible tokens of one step, followed along the motion to all others, so that the encoder sees the
     same content throughout (Huang et al., "MGMAE: Motion Guided Masking for Video Masked Autoencoding", ICCV 2023).
 
-    As there, the visible tokens of the base step are the centres of equal Gaussians, this map is warped backward step
-    by step, and each step shows the h * w - N tokens of the highest value; in the base step that is the drawn set. Here
-    the motion is the codec's instead of RAFT's, and a token's value is that at the source of its centre, followed
-    through all steps without resampling in between, instead of a mean over warped pixels. Steps before the base
-    are followed forward along the motion of the next step at the same place, the only place where it is known.
+    As there, the visible tokens of the base step are the centres of equal Gaussians, and this map is warped backward step
+    by step. Each step shows the h * w - N tokens of the highest value; in the base step that is the drawn set. Here
+    the motion is the codec's instead of RAFT's. A token has the value at the source of its centre, followed through all
+    steps without resampling in between, instead of a mean over warped pixels. Steps before the base are followed forward
+    along the motion of the next step at the same place, the only place where it is known.
 
     A step without motion shows the same tokens as its neighbour towards the base. `fallback` marks it. At .9 a step shows 20 of 196
     tokens, in the original's code 19, since that rounds the number of visible tokens down.

@@ -18,10 +18,10 @@ class BeitBlocks(Mask):
     """`beit-block`: N = int(ratio * h * w) tokens in blocks, the same in a run of steps; the other steps are visible (BEVT, Wang et
     al. 2022; the blocks are those of BEiT, Bao et al. 2022, algorithm 1).
 
-    Blocks are laid one after the other until they cover N tokens. Each draws its area, uniform between `least` and the number of
-    tokens still to hide, its aspect, uniform on a logarithmic scale, and its place, uniform in the frame; up to 10 of these draws
-    are tried until one adds at least one token and none too many. Tokens that no block could add are drawn at random, where BEiT
-    leaves them visible.
+    Blocks are laid one after the other until they cover N tokens. The area of a block is uniform between `least` and the number of
+    tokens still to hide, its aspect is uniform on a logarithmic scale, and its place is uniform in the frame. Up to 10 draws are
+    tried until one adds at least one token and none too many. Tokens that no block could add are drawn at random, where BEiT leaves
+    them visible.
 
     The run begins at a random step, lasts for a random number of steps, and continues at the first step after the last one. Clips
     therefore hide different numbers of tokens, at most N per step: such masks fit a model that replaces hidden tokens, not one that
@@ -79,10 +79,10 @@ class CubeMask(Mask):
     """`cube`: int(ratio * t * h * w) tokens in cubes of space and time (MaskFeat, Wei et al. 2022, section 4.2).
 
     The frame is cut into units of `unit` x `unit` tokens; at the paper's size there are 8 x 7 x 7 of them, of 2 x 32 x 32 pixels.
-    Cubes are laid one after the other until they cover the count. Each draws its area, uniform between a fifth of the frame and the
-    frame, its aspect, uniform on a logarithmic scale, its number of steps and its place, uniform where it fits; up to 100 of these
-    draws are tried until one is smaller than the frame, adds at least one unit and none too many. Units that no cube could add
-    are drawn at random, where MaskFeat leaves them visible, and of the last one only the tokens that complete the count are hidden.
+    Cubes are laid one after the other until they cover the count. The area of a cube is uniform between a fifth of the frame and
+    the frame, its aspect is uniform on a logarithmic scale, and its number of steps and its place are uniform where it fits. Up to
+    100 draws are tried until one is smaller than the frame, adds at least one unit and none too many. Units that no cube could
+    add are drawn at random, where MaskFeat leaves them visible. Of the last one only the tokens that complete the count are hidden.
 
     Attributes:
         unit: side of a unit in tokens, at least 1; those at the right and lower border may be incomplete.

@@ -92,9 +92,9 @@ class MovingRectangle(RectangleMask):
 
     Attributes:
         jitter: vary height and width from step to step; see `rectangle_sides`.
-        exact: where the count is exact. "step": N tokens in every step. "clip": int(ratio * t * h * w) tokens in the clip; what is
-            too much or missing in all of its rectangles together is cut or added, so that a step with a smaller rectangle
-            or an overhanging one hides fewer. "none": Eq. 5 and 7 as written, the tokens whose centres are inside; clips hide
+        exact: where the count is exact. "step": N tokens in every step. "clip": int(ratio * t * h * w) tokens in the clip:
+            tokens are cut from or added to all of its rectangles together. A step with a smaller rectangle or an
+            overhanging one then hides fewer. "none": Eq. 5 and 7 as written, the tokens whose centres are inside; clips hide
             different numbers, and a rectangle almost as large as the frame hides some steps as a whole. It takes no
             option that adds or cuts tokens, and for `mgm` no `sides` of the motion.
     """
@@ -149,10 +149,9 @@ class MotionRectangle(MovingRectangle):
 
     Attributes:
         start: the first step's centre: "random", as the text of section 3.3, or "motion", as the other steps. The
-            paper draws the top left corner from rand(0, G - side), which keeps the rectangle inside; here the centre is
-            uniform over the whole frame, because the border rules handle the overhang, and because at
-            ratio .75 the side is 12 of 14 tokens: inside the frame it hardly moves and always hides the
-            middle.
+            paper draws the top left corner from rand(0, G - side), which keeps the rectangle inside. Here the centre is
+            uniform over the whole frame, and the border rules handle the overhang. At ratio .75 the side is 12 of 14
+            tokens: kept inside the frame, the rectangle would hardly move and always hide the middle.
         top_k: number of strongest motion cells whose centroid is followed; 1 in the paper.
         scope: "tubelet": each step has a centre of its own, as in the paper. "clip": the strongest motion of the whole
             clip gives one centre to all steps, including the first regardless of `start`, and one `fallback` to all.

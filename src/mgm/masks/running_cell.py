@@ -31,8 +31,8 @@ class RunningCell(Mask):
         C = 4, ratio .5, phase 0      ##   #.   ..   .#   ##
         # hidden, . visible           ..   .#   ##   #.   ..
 
-    With ratio * C = m + f, m whole, 0 <= f < 1, on a grid that the cells divide, places 0 to m - 1 are hidden in every
-    cell, and place m in a share f of them (up to the rounding of N): in C consecutive steps a token is visible
+    Let ratio * C = m + f, m whole, 0 <= f < 1, on a grid that the cells divide. Places 0 to m - 1 are hidden in every
+    cell, and place m in a share f of them (up to the rounding of N). In C consecutive steps a token is visible
     C - m - 1 or C - m times. `ties` decides which cells hide place m. On other grids incomplete cells lack
     tokens of some places; the count stays N, and the last place needed is distributed in the same way. VideoMAE
     V2 takes m / C for the ratio, .75 for .9, and grids of even sides only; at its ratios the masks are its own.

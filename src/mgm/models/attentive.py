@@ -26,9 +26,9 @@ class AttentivePooler(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens after a layer norm without gain and shift, float32 (B, N, dim) -> (B, dim).
 
-        With one query per head, keys and values of single tokens need not be computed: the query is multiplied by gain and key
-        matrix once (the shift cancels in the softmax), and gain, shift and value matrix are applied to the pooled token. The
-        result is the same, for a fraction of the work.
+        With one query per head, keys and values of single tokens need not be computed. The query is multiplied by gain and key
+        matrix once; the shift cancels in the softmax. Gain, shift and value matrix are applied to the pooled token. The result
+        is the same, for a fraction of the work.
         """
         B, _, dim = tokens.shape
         width = dim // self.heads

@@ -33,8 +33,8 @@ class StepGuard:
         """The reason to skip a step, or None if it can be taken.
 
         Args:
-            overflows: the gradient scaler still has room to lower its scale, so that a norm that is not finite is its own matter:
-                it skips the step itself, and this happens in every run of 16 bits.
+            overflows: the gradient scaler can still lower its scale. A norm that is not finite is then no reason: the scaler skips
+                the step itself, which happens in every run of 16 bits.
         """
         reason = self._reason(loss, norm, overflows=overflows)
         if reason is not None:

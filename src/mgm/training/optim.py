@@ -24,9 +24,10 @@ _TABLE = re.compile(r"(position_\w+|(pos|time|temp)_embed(ding)?|cls_\w+)$")
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The length of a run in steps and its learning rate, per step: linear over the warm-up, then half a cosine; or constant until
-    the decay, whose form is 1 - sqrt (Hägele et al. 2024, "Scaling laws beyond fixed training durations"); or a tenth after each
-    drop.
+    """The length of a run in steps and its learning rate, per step.
+
+    The rate is linear over the warm-up. Then it is half a cosine; or constant until the decay, whose form is 1 - sqrt (Hägele et
+    al. 2024, "Scaling laws beyond fixed training durations"); or a tenth after each drop.
 
     Attributes:
         steps, warmup: in optimiser steps.

@@ -122,9 +122,10 @@ _SNAP = 3
 
 
 def multi_scale_crop(height: int, width: int, *, size: int, flip: bool, rng: np.random.Generator) -> Geometry:
-    """VideoMAE's pretraining crop (from TSN): sides of 1, .875, .75 or .66 of the shorter one, neighbours of that
-    list combined into ten pairs of aspect ratios up to 4:3, at one of 13 fixed positions; stretched to `size` x `size`, so that
-    motion scales by another factor in x than in y.
+    """VideoMAE's pretraining crop (from TSN): one of ten shapes at one of 13 fixed positions, stretched to `size` x `size`.
+
+    Sides are 1, .875, .75 or .66 of the shorter one; neighbours of that list form ten pairs, with aspect ratios up to 4:3. The
+    stretching scales motion by another factor in x than in y.
 
     Args:
         flip: mirror half of the clips, at random. Not for labels that distinguish left from right (Something-Something).

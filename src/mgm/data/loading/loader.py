@@ -113,8 +113,8 @@ class BatchOrder:
     """The order of samples in a run: a function of the seed and the step, so that a step number determines the position.
 
     The epochs, each a permutation drawn from (seed, epoch), follow each other without a gap, and a step takes the next `batch` of
-    that endless list. Every epoch therefore contains every video exactly once, for any batch size: if the batch does not divide the
-    set, the end of one epoch and the beginning of the next share a step, and no video is dropped, repeated or padded. On several
+    that endless list. Every epoch therefore contains every video exactly once, for any batch size. If the batch does not divide the
+    set, the end of one epoch and the beginning of the next share a step; no video is dropped, repeated or padded. On several
     ranks each takes every `ranks`-th sample of the global batch, so that all ranks have equally many and no sample appears twice.
 
     With `pictures` every step has items of one kind. The two kinds of step have the shares of the items, evenly spread, and each

@@ -151,7 +151,7 @@ def to_huggingface(model: Model, *, bias_names: BiasNames = "q_bias") -> tuple[d
     """The configuration (for config.json) and the state dict from which transformers builds the same model.
 
     bias_names: names of the attention's biases. "q_bias" is used on the Hub, by transformers up to 5.5.0 and from 5.18.0
-    on; the releases in between silently ignore it and read "query.bias", with a bias of the keys, which is zero.
+    on. The releases in between silently ignore it and read "query.bias", with a bias of the keys, which is zero.
     transformers' decoder.norm and fc_norm have an epsilon of 1e-5, so outputs of a model with another epsilon differ slightly.
     Raises ModelError for models that Hugging Face's VideoMAE cannot represent: other position embeddings or targets.
     """

@@ -1,7 +1,8 @@
-"""Starts from models of images: what the authors of each family make of weights without time.
+"""Starts from models of images: how the authors of each family convert weights without time.
 
-An `Inflate` gets weights of an image model under its own names and the network, and returns them under the names of the network;
-what it does not know it returns as it is, so that reading names it. Names and rules are those of the authors' code.
+An `Inflate` gets the network and the weights of an image model under their own names, and returns them under the names of the
+network. It returns unknown weights unchanged, so that the error of reading names them. Names and rules are those of the authors'
+code.
 """
 
 from __future__ import annotations

@@ -47,9 +47,9 @@ class MotionTarget(Target):
 class AsinhMotion(MotionTarget):
     """The displacements of `MotionTarget` in sixteenths of a patch, through the inverse hyperbolic sine. Ours.
 
-    Most patches of real video do not move, and a few move by their own size: as they are, the few are the whole error. asinh is
-    linear below one unit and logarithmic above, so that slow motion counts and a wrong vector costs no more than its logarithm.
-    NaN in the source, motion that was not measured, stays NaN, and the loss leaves it out.
+    Most patches of real video do not move, and a few move by their own size: without the transform, these few are the whole error.
+    asinh is linear below one unit and logarithmic above: slow motion counts, and a wrong vector costs its logarithm. Motion that
+    was not measured is NaN in the source and stays NaN; the loss omits it.
     """
 
     name: ClassVar[str] = "asinh-motion"

@@ -18,10 +18,10 @@ class Trajectory(Target):
     """How 2 x 2 points of a patch move over some steps, each step relative to the four.
 
     A point starts at the centre of each quarter of a patch, in the first frame of the token's tubelet. At each step it moves by
-    the displacement of the cell that it is in, cut to whole pixels as the authors', who read it from TV-L1 flow: the motion that
-    the batch brings, of the codec or of flow, takes its place. A point that leaves the frame goes on from its edge. Displacements
-    are limited to +-20 pixels, and per step and coordinate (x - mean) / (deviation + 1e-6) over the four points, the deviation
-    unbiased ("PatchStd"): 0 where they move alike. Predictions pass a tanh. Order: (coordinate, step, row, column).
+    the displacement of the cell that it is in, cut to whole pixels as the authors' is. Theirs comes from TV-L1 flow; here it is the
+    motion of the batch, of the codec or of flow. A point that leaves the frame continues from its edge. Displacements are limited
+    to +-20 pixels. Per step and coordinate they become (x - mean) / (deviation + 1e-6) over the four points, the deviation unbiased
+    ("PatchStd"): 0 where the points move alike. Predictions pass a tanh. Order: (coordinate, step, row, column).
 
     The authors step along consecutive frames of the video; here steps are those of the clip's frames, whose motion covers the
     frames between. NaN, which the loss leaves out: steps beyond the clip's last frame, motion that was not measured, and tokens of

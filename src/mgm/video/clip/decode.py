@@ -211,9 +211,11 @@ class ClipDecoder:
         return complete and (self.needs.anchors is None or self.newest != "B")
 
     def _needed(self) -> list[Packet]:
-        """The packets of the H.264 pictures that the clip or a picture of the clip needs, in decode order: neither those to which
-        no other picture refers, nor those after the last needed one of their group, since decoding restarts at the next IDR
-        picture. Frames far apart are read without most of the pictures between."""
+        """The packets of the H.264 pictures that the clip or a picture of the clip needs, in decode order.
+
+        Two kinds are left out: pictures to which no other refers, and pictures after the last needed one of their group, since
+        decoding restarts at the next IDR picture. Frames far apart are read without most of the pictures between.
+        """
         found = []
         needed = False
         for coded in reversed(self.window.coded):

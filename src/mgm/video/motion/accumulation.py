@@ -19,9 +19,9 @@ def accumulate_motion(
 ) -> MotionField:
     """The displacement of every cell since the last intra-coded frame, from the displacement since the frame before.
 
-    The centre of a cell is traced back frame by frame: where it came from decides which vector continues the chain (the paper's
-    equation 1), so that the motion of an object moves with it, and is not added up at places where it was not. An intra-coded
-    frame, which refers to none, has what was accumulated up to the frame before; a chain begins after it.
+    The centre of a cell is traced back frame by frame, and its source in a frame selects the next vector of the chain (the paper's
+    equation 1). The accumulated motion of an object therefore moves with the object. An intra-coded frame, which refers to none,
+    has the motion that was accumulated up to the frame before; a chain begins after it.
 
     Args:
         field: motion of consecutive frames, (n, gh, gw), as `mgm.video.read_motion` returns it at stride 1.
