@@ -147,6 +147,17 @@ def decode_references(path: Path) -> int:
         return sum(len(decode_packet(video, packet)) for packet in [*wanted, None])
 
 
+def print_row(
+    name: str, stride: int, rows: list[tuple[float, float]], *, size: float, decoding: float, encoded: str = "      -"
+) -> None:
+    """Print a row of the table. rows: (cosine, distance of the peaks). size: bytes. decoding: seconds of a frame that is read."""
+    cos, peak = np.mean(rows, axis=0)
+    print(
+        f"{name:44s} {stride:2d} {cos:6.3f} {peak:6.2f} {len(rows):5d} {size / 1024:8.0f} {1e3 * decoding:7.3f} {encoded}",
+        flush=True,
+    )
+
+
 def measure(name: str, sources: list[Source], folder: Path, profile: Profile) -> None:
     """Print one row: agreement, size, time to decode the sampled frames and to encode."""
     stride = profile.stride or 1
@@ -160,12 +171,8 @@ def measure(name: str, sources: list[Source], folder: Path, profile: Profile) ->
         rows += agreement(source, target, stride)
         decoding += seconds(lambda target=target: decode_references(target))
     frames = sum(len(source.grey) for source in sources)
-    cos, peak = np.mean(rows, axis=0)
-    print(
-        f"{name:44s} {stride:2d} {cos:6.3f} {peak:6.2f} {len(rows):5d} {size / 1024:8.0f} "
-        f"{1e3 * decoding / (frames / stride):7.3f} {1e3 * encoding / frames:7.2f}",
-        flush=True,
-    )
+    encoded = f"{1e3 * encoding / frames:7.2f}"
+    print_row(name, stride, rows, size=size, decoding=decoding / (frames / stride), encoded=encoded)
 
 
 def measure_sum(sources: list[Source], folder: Path, stride: int) -> None:
@@ -184,13 +191,8 @@ def measure_sum(sources: list[Source], folder: Path, stride: int) -> None:
             for n, v in on_grid
             if n % STRIDED.gop
         ]
-    frames = sum(len(source.grey) for source in sources)
-    cos, peak = np.mean(rows, axis=0)
-    print(
-        f"{'compat, vectors summed over the stride':44s} {stride:2d} {cos:6.3f} {peak:6.2f} {len(rows):5d} {size / 1024:8.0f} "
-        f"{1e3 * decoding / (frames / stride):7.3f}       -",
-        flush=True,
-    )
+    read = sum(len(source.grey) for source in sources) / stride
+    print_row("compat, vectors summed over the stride", stride, rows, size=size, decoding=decoding / read)
 
 
 SEARCH = {
