@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mgm.video.transcode.encoders import ENCODERS, Encoder
+from mgm.video.transcode.encoders import ENCODERS, VideoEncoder
 from mgm.video.transcode.profiles import Profile
 
 X264 = ENCODERS["software"].options
@@ -30,4 +30,4 @@ def substitute(
     upload: str | None = None,
 ) -> None:
     """Put another encoder of FFmpeg behind a name, on the way that an encoder of hardware takes."""
-    monkeypatch.setitem(ENCODERS, name, Encoder(name, codec, options, pixel_format, upload, needs="a GPU"))
+    monkeypatch.setitem(ENCODERS, name, VideoEncoder(name, codec, options, pixel_format, upload, needs="a GPU"))

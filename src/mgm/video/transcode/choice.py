@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mgm.errors import VideoError
 from mgm.video.transcode.encode import transcode_video
-from mgm.video.transcode.encoders import AUTO, ENCODERS, Encoder, find_encoder
+from mgm.video.transcode.encoders import AUTO, ENCODERS, VideoEncoder, find_encoder
 from mgm.video.transcode.profiles import PROFILES, Profile
 from mgm.video.transcode.write import write_video
 
@@ -98,7 +98,7 @@ def _line(works: str, refused: Mapping[str, VideoError]) -> str:
 
 
 @cache
-def _try(encoder: Encoder, profile: Profile) -> VideoError | None:
+def _try(encoder: VideoEncoder, profile: Profile) -> VideoError | None:
     if not _contained(encoder):
         return _missing(encoder, "choose --encoder auto or software, or install a PyAV whose FFmpeg has it")
     subject = _subject(encoder)
@@ -117,7 +117,7 @@ def _try(encoder: Encoder, profile: Profile) -> VideoError | None:
     return None
 
 
-def _contained(encoder: Encoder) -> bool:
+def _contained(encoder: VideoEncoder) -> bool:
     """Whether FFmpeg has been built with an encoder."""
     try:
         av.Codec(encoder.codec, "w")
@@ -126,7 +126,7 @@ def _contained(encoder: Encoder) -> bool:
     return True
 
 
-def _missing(encoder: Encoder, advice: str) -> VideoError:
+def _missing(encoder: VideoEncoder, advice: str) -> VideoError:
     """The error of an encoder that FFmpeg does not contain."""
     others = [other.name for other in ENCODERS.values() if _contained(other)]
     found = f"FFmpeg {av.ffmpeg_version_info} of PyAV {av.__version__} has no {encoder.codec}"
@@ -134,7 +134,7 @@ def _missing(encoder: Encoder, advice: str) -> VideoError:
     return VideoError(_subject(encoder), found, expected, advice, reason="unsupported")
 
 
-def _subject(encoder: Encoder) -> str:
+def _subject(encoder: VideoEncoder) -> str:
     return f"encoder {encoder.name}"
 
 

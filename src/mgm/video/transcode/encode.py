@@ -22,7 +22,7 @@ from mgm.files.atomic import atomic_path, cannot_write, refuse_to_replace
 from mgm.video.container.formats import file_url
 from mgm.video.container.stream import OpenVideo, Packet, decode_all, no_frame, open_video
 from mgm.video.transcode.check import FINEST_CLOCK, SentPictures, check_result
-from mgm.video.transcode.encoders import Encoder, find_encoder
+from mgm.video.transcode.encoders import VideoEncoder, find_encoder
 from mgm.video.transcode.normalise import PictureNormaliser
 from mgm.video.transcode.profiles import Profile, describe_profile
 from mgm.workers.process import report_progress
@@ -171,7 +171,7 @@ def _add_stream(
 
 
 def _packets(
-    stream: av.video.stream.VideoStream, picture: av.video.frame.VideoFrame | None, target: Path, encoder: Encoder
+    stream: av.video.stream.VideoStream, picture: av.video.frame.VideoFrame | None, target: Path, encoder: VideoEncoder
 ) -> list[Packet]:
     """The packets that an encoder returns for a picture; None: the last ones."""
     try:
@@ -218,7 +218,7 @@ class _Clock:
 
 
 @contextmanager
-def _encoder_errors(source: Path, target: Path, encoder: Encoder) -> Iterator[None]:
+def _encoder_errors(source: Path, target: Path, encoder: VideoEncoder) -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
@@ -236,7 +236,7 @@ def _encoder_errors(source: Path, target: Path, encoder: Encoder) -> Iterator[No
 
 
 @contextmanager
-def _reason_of_failure(target: Path, encoder: Encoder, picture: av.video.frame.VideoFrame) -> Iterator[None]:
+def _reason_of_failure(target: Path, encoder: VideoEncoder, picture: av.video.frame.VideoFrame) -> Iterator[None]:
     """Raise the failure of an encoder of hardware to open with the reason that FFmpeg logs: its error codes are without one."""
     if encoder.name == "software":
         yield

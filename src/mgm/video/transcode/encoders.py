@@ -18,7 +18,7 @@ _WORST = 51
 
 
 @dataclass(frozen=True, slots=True)
-class Encoder:
+class VideoEncoder:
     """An H.264 encoder.
 
     Attributes:
@@ -98,18 +98,18 @@ def _common(profile: Profile) -> dict[str, str]:
 
 
 _ALL = (
-    Encoder("software", "libx264", _x264, pixel_format="yuv420p"),
-    Encoder(
+    VideoEncoder("software", "libx264", _x264, pixel_format="yuv420p"),
+    VideoEncoder(
         "nvenc",
         "h264_nvenc",
         _nvenc,
         pixel_format="yuv420p",
         needs="an NVIDIA GPU with an encoder (A100 and H100 have none) and its driver",
     ),
-    Encoder("qsv", "h264_qsv", _qsv, needs="an Intel GPU, its driver and the oneVPL runtime"),
-    Encoder("amf", "h264_amf", _amf, needs="an AMD GPU, its driver and the AMF runtime"),
-    Encoder("videotoolbox", "h264_videotoolbox", _videotoolbox, needs="a Mac with Apple silicon"),
-    Encoder(
+    VideoEncoder("qsv", "h264_qsv", _qsv, needs="an Intel GPU, its driver and the oneVPL runtime"),
+    VideoEncoder("amf", "h264_amf", _amf, needs="an AMD GPU, its driver and the AMF runtime"),
+    VideoEncoder("videotoolbox", "h264_videotoolbox", _videotoolbox, needs="a Mac with Apple silicon"),
+    VideoEncoder(
         "vaapi", "h264_vaapi", _vaapi, upload="vaapi", needs="a GPU whose VA-API driver encodes H.264 (vainfo lists it)"
     ),
 )
@@ -119,7 +119,7 @@ AUTO = "auto"
 """Stands for the first of hardware that works, else "software"."""
 
 
-def find_encoder(name: str) -> Encoder:
+def find_encoder(name: str) -> VideoEncoder:
     """The encoder of a name. Raises VideoError for an unknown one."""
     if name not in ENCODERS:
         expected = f"one of {', '.join((AUTO, *ENCODERS))}"
