@@ -23,7 +23,7 @@ from mgm.show.sheet import (
     HIDDEN_KEY,
     MARGIN,
     VEIL_KEY,
-    Key,
+    LegendKey,
     SheetRow,
     draw_cell,
     draw_heading,
@@ -173,7 +173,7 @@ def _draw_multiples(shown: Preview, ground: Ground) -> Drawing:
                     (right, upper + cell[1] + 5), note, size=SMALL, colour=colour, align="right", upright="top"
                 )
         top += math.ceil(len(rows) / _MULTIPLES_WIDE) * (cell[1] + 40) + 6
-    keys: list[Key] = [HIDDEN_KEY, EDGE_KEY, *([BOX_KEY] if shown.boxes is not None else [])]
+    keys: list[LegendKey] = [HIDDEN_KEY, EDGE_KEY, *([BOX_KEY] if shown.boxes is not None else [])]
     drawing.height = draw_keys(drawing, keys, top, full_scale=scale if shown.clip.motion is not None else None) + MARGIN
     return drawing
 

@@ -25,7 +25,7 @@ _ARROWS_HIGH: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class LegendKey:
     """A colour and what it means; a filled square or a line."""
 
     words: str
@@ -33,12 +33,12 @@ class Key:
     shape: Literal["fill", "line"] = "fill"
 
 
-HIDDEN_KEY: Final = Key("hidden from the encoder", HIDDEN)
-VEIL_KEY: Final = Key("hidden tokens, shown through a veil", VEIL)
-EDGE_KEY: Final = Key("outline of the hidden region", EDGE, "line")
-BOX_KEY: Final = Key("true box", BOX, "line")
-HEAT_KEY: Final = Key("attention: the warmer, the more", HOT)
-QUERY_KEY: Final = Key("the query token", QUERY, "line")
+HIDDEN_KEY: Final = LegendKey("hidden from the encoder", HIDDEN)
+VEIL_KEY: Final = LegendKey("hidden tokens, shown through a veil", VEIL)
+EDGE_KEY: Final = LegendKey("outline of the hidden region", EDGE, "line")
+BOX_KEY: Final = LegendKey("true box", BOX, "line")
+HEAT_KEY: Final = LegendKey("attention: the warmer, the more", HOT)
+QUERY_KEY: Final = LegendKey("the query token", QUERY, "line")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,7 @@ class SheetRow:
     token: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
     end: npt.NDArray[np.uint8] | None = None
 
-    def drawn_keys(self) -> Iterator[Key]:
+    def drawn_keys(self) -> Iterator[LegendKey]:
         """The keys of what is drawn over the frames."""
         if self.outline is not None:
             yield EDGE_KEY
@@ -94,7 +94,7 @@ def draw_sheet(
     times: npt.NDArray[np.floating] | None = None,
     columns: int = 8,
     cell_height: int = 112,
-    keys: Sequence[Key] = (),
+    keys: Sequence[LegendKey] = (),
     end_name: str = "",
     ground: Ground = "light",
 ) -> Drawing:
@@ -206,7 +206,7 @@ def outlines(masked: npt.NDArray[np.bool_]) -> list[tuple[Point, Point]]:
     return lines
 
 
-def draw_keys(drawing: Drawing, keys: Sequence[Key], top: float, *, full_scale: float | None) -> float:
+def draw_keys(drawing: Drawing, keys: Sequence[LegendKey], top: float, *, full_scale: float | None) -> float:
     """The colour wheel, if motion is shown, and the key of colours, in lines that fit; returns the place below them."""
     theme = drawing.theme
     x, y = float(MARGIN), top

@@ -11,7 +11,7 @@ from typing import Any
 from mgm.files.yaml_text import write_yaml
 from mgm.training.config import Config
 from mgm.training.recipe import load_config, override_key
-from mgm.training.recipe_file import Key, read_recipe
+from mgm.training.recipe_file import SettingKey, read_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Setting:
         source: the comment of the value and the recipe that contains it; else "override" or "default".
     """
 
-    key: Key
+    key: SettingKey
     value: Any
     meaning: str
     source: str
@@ -48,7 +48,7 @@ def explain_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> list[Se
     config, read = load_config(recipe, given), read_recipe(recipe)
     overridden = {override_key(text)[:2] for text in given}
 
-    def setting(key: Key, value: Any, meaning: str | None) -> Setting:
+    def setting(key: SettingKey, value: Any, meaning: str | None) -> Setting:
         """A value with its source: an override, a recipe with its comment, or the default."""
         origin = read.origins.get(key)
         # An override of steps also removes the recipe's epochs.
@@ -79,7 +79,7 @@ def differing_settings(first: str | Path, second: str | Path) -> list[tuple[Sett
     return [(one, other) for one, other in pairs if one.value != other.value]
 
 
-def _value(tree: Mapping[str, Any], key: Key) -> Any:
+def _value(tree: Mapping[str, Any], key: SettingKey) -> Any:
     for name in key:
         tree = tree[name]
     return tree

@@ -20,7 +20,7 @@ BASE = "base"
 LENGTHS: Final = ("epochs", "steps", "clips")
 """Keys of a section for the length of a run, of which it has one."""
 
-Key = tuple[str, ...]
+SettingKey = tuple[str, ...]
 """Section and name of a setting, or the name of one without a section."""
 
 
@@ -46,7 +46,7 @@ class Recipe:
     name: str
     about: str
     tree: dict[str, Any]
-    origins: dict[Key, Origin]
+    origins: dict[SettingKey, Origin]
 
 
 def list_recipes() -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def _malformed(recipe: str, error: ValueError) -> ConfigError:
     return ConfigError(recipe, f"not a valid recipe: {error}", reason="malformed")
 
 
-def _content(text: str, recipe: str) -> tuple[dict[str, Any], dict[Key, str]]:
+def _content(text: str, recipe: str) -> tuple[dict[str, Any], dict[SettingKey, str]]:
     """The settings in a file, which the caller may change, and its comments."""
     try:
         tree, comments = deepcopy(_parse(text))
@@ -152,7 +152,7 @@ def _content(text: str, recipe: str) -> tuple[dict[str, Any], dict[Key, str]]:
 
 
 @lru_cache(maxsize=128)
-def _parse(text: str) -> tuple[Any, dict[Key, str]]:
+def _parse(text: str) -> tuple[Any, dict[SettingKey, str]]:
     """Kept, because a recipe is the base of many others, and PyYAML needs milliseconds for each."""
     from mgm.files.yaml_text import read_comments, read_yaml
 
@@ -173,16 +173,16 @@ def _about(text: str) -> str:
     return " ".join(line.removeprefix("#").strip() for line in lines.group().splitlines())
 
 
-def _origin(key: Key, comments: Mapping[Key, str], recipe: str) -> Origin:
+def _origin(key: SettingKey, comments: Mapping[SettingKey, str], recipe: str) -> Origin:
     return Origin(recipe, comments.get(key, comments.get(key[:1], "")))
 
 
-def _keys(tree: Mapping[str, Any]) -> Iterator[Key]:
+def _keys(tree: Mapping[str, Any]) -> Iterator[SettingKey]:
     for section, values in tree.items():
         yield from ((section, name) for name in values) if isinstance(values, dict) else ((section,),)
 
 
-def _with_values(below: Recipe, tree: Mapping[str, Any], origins: dict[Key, Origin]) -> Recipe:
+def _with_values(below: Recipe, tree: Mapping[str, Any], origins: dict[SettingKey, Origin]) -> Recipe:
     """A recipe with the values of `tree` in place of its own."""
     joined = dict(below.tree)
     for section, values in tree.items():

@@ -25,7 +25,7 @@ from mgm.spans import span
 from mgm.video import MotionField
 from mgm.workers.process import BeginItem
 
-Key = tuple[int, int]
+SampleKey = tuple[int, int]
 """(epoch, index of the video in the set)."""
 
 # Last numbers of the seeds of generators, which keep their draws apart. Masks have generators of their own, see `mask_rng`.
@@ -175,11 +175,11 @@ class ClipSet(torch.utils.data.Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: Key) -> Sample:
+    def __getitem__(self, key: SampleKey) -> Sample:
         """The first sample of `read`."""
         return self.read(key)[0]
 
-    def read(self, key: Key, begin_item: BeginItem | None = None, progress: float = 0.0) -> list[Sample]:
+    def read(self, key: SampleKey, begin_item: BeginItem | None = None, progress: float = 0.0) -> list[Sample]:
         """The `repeats` samples of one clip, of another video if this one is unreadable; only the first reports unreadable videos.
 
         progress: place of the step in the run, see `MaskRule.at`.

@@ -18,7 +18,7 @@ import torch
 from mgm.compiled import load_cached
 from mgm.data.clips.source import FileSource
 from mgm.data.items import paths_of
-from mgm.data.loading.dataset import ClipSet, Key, Sample
+from mgm.data.loading.dataset import ClipSet, Sample, SampleKey
 from mgm.data.loading.memory import keep_freed_memory
 from mgm.data.loading.views import Views, ViewSet
 from mgm.data.unreadable import Unreadable
@@ -142,21 +142,21 @@ class BatchOrder:
         """(epoch, position in its order) of the first sample of a step over all ranks."""
         return divmod(step * self.batch, self.videos)
 
-    def keys(self, step: int) -> list[Key]:
+    def keys(self, step: int) -> list[SampleKey]:
         """Keys of the samples of one step on this rank."""
         before, now = (n * self.pictures // self.videos for n in (step, step + 1))  # steps of pictures so far
         if now > before:
             return self._keys(before, self.pictures, self.videos - self.pictures)
         return self._keys(step - before, self.videos - self.pictures, 0)
 
-    def _keys(self, step: int, items: int, offset: int) -> list[Key]:
+    def _keys(self, step: int, items: int, offset: int) -> list[SampleKey]:
         """Those of step number `step` of a kind: of the `items` items from `offset` on."""
         first = step * self.batch
         places = [divmod(place, items) for place in range(first + self.rank, first + self.batch, self.ranks)]
         orders = {epoch: _permutation(items, self.seed, epoch) for epoch in {epoch for epoch, _ in places}}
         return [(epoch, offset + int(orders[epoch][position])) for epoch, position in places]
 
-    def parts(self, first: int, last: int, parts: int) -> Iterator[list[Key]]:
+    def parts(self, first: int, last: int, parts: int) -> Iterator[list[SampleKey]]:
         """Keys of the samples of steps `first..last-1`, each step in `parts` pieces whose sizes differ by at most one."""
         for step in range(first, last):
             keys = self.keys(step)
@@ -251,7 +251,7 @@ def in_background(items: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def read_batch(
-    clips: ClipSet, keys: Sequence[Key], begin_item: BeginItem | None = None, progress: float = 0.0
+    clips: ClipSet, keys: Sequence[SampleKey], begin_item: BeginItem | None = None, progress: float = 0.0
 ) -> Batch:
     """Read the samples of some keys and collate them. progress: see `ClipSet.read`."""
     return collate([sample for key in keys for sample in clips.read(key, begin_item, progress)])
@@ -284,7 +284,7 @@ class _BatchTask(NamedTuple):
     """The keys of a batch, the place of its step in the run, and the metadata of those of its videos that are probed already:
     path -> metadata."""
 
-    keys: list[Key]
+    keys: list[SampleKey]
     progress: float
     infos: dict[str, VideoInfo]
 
@@ -318,7 +318,7 @@ _INFOS_KEPT = 500_000
 
 
 def _read_in_workers(
-    clips: ClipSet, pieces: Iterator[tuple[list[Key], float]], workers: int, timeout: float
+    clips: ClipSet, pieces: Iterator[tuple[list[SampleKey], float]], workers: int, timeout: float
 ) -> Generator[Batch]:
     infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
     paths = paths_of(clips.items)

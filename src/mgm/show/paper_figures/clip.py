@@ -13,7 +13,7 @@ from mgm.show.figures import colour_motion, hide_masked, paint_attention
 from mgm.show.panels import clip_times
 from mgm.show.preview import Preview, preview_clip
 from mgm.show.preview_settings import settings_of
-from mgm.show.sheet import HEAT_KEY, HIDDEN_KEY, Key, SheetRow, draw_sheet, fixed_scale
+from mgm.show.sheet import HEAT_KEY, HIDDEN_KEY, LegendKey, SheetRow, draw_sheet, fixed_scale
 from mgm.show.style import Ground
 from mgm.training.checkpoint import open_encoder
 from mgm.training.config import Config
@@ -88,7 +88,7 @@ def _sheet(
     shown: Preview,
     config: Config,
     *,
-    keys: Sequence[Key],
+    keys: Sequence[LegendKey],
     columns: int,
     ground: Ground,
 ) -> Drawing:
