@@ -9,7 +9,7 @@ import pytest
 from torch.distributed import TCPStore
 
 from mgm.training import peers as module
-from mgm.training.peers import Ended, Peers, Place
+from mgm.training.peers import Ended, Peers, ProcessPlace
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sees processes in /proc")
 
@@ -29,7 +29,7 @@ def gone():
     """A process that has ended, and whose number its parent still keeps."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    yield Place(process.pid, Place.own().machine)
+    yield ProcessPlace(process.pid, ProcessPlace.own().machine)
     process.wait()
 
 
@@ -39,7 +39,7 @@ def group(*places, name="a"):
 
 
 def test_a_process_of_this_machine_is_gone(store, gone):
-    own = Place.own()
+    own = ProcessPlace.own()
     elsewhere = replace(own, machine=("another", "machine"))
     first, _, far, last = group(own, gone, elsewhere, own)
     assert far.ended() is None  # it sees no process but itself
@@ -48,7 +48,7 @@ def test_a_process_of_this_machine_is_gone(store, gone):
 
 
 def test_the_first_reason_counts(store, gone):
-    own = Place.own()
+    own = ProcessPlace.own()
     first, second, last = group(own, own, gone)
     second.leave("disk: is full")
     first.leave("a later one")
@@ -59,7 +59,7 @@ def test_the_first_reason_counts(store, gone):
 def test_without_a_store(gone, monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     monkeypatch.setattr(module, "_WAIT_SECONDS", 0.2)
-    own = Place.own()
+    own = ProcessPlace.own()
     first, _, last = group(own, gone, gone)
     last.leave("is lost")
     assert first.ended() == Ended((1, 2))
@@ -69,4 +69,4 @@ def test_without_a_store(gone, monkeypatch):
 def test_numbers_of_another_container_mean_nothing(gone, monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     monkeypatch.setattr(module, "_WAIT_SECONDS", 0.2)
-    assert group(Place.own(), replace(gone, machine=("this", "container")))[0].ended() is None
+    assert group(ProcessPlace.own(), replace(gone, machine=("this", "container")))[0].ended() is None

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mgm.errors import DataError, MgmError
 from mgm.training.fabric import Fabric
-from mgm.training.peers import Peers, Place
+from mgm.training.peers import Peers, ProcessPlace
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Exchange:
         self._group = _group_of_all() if self.count > 1 else None
         self._peers: Peers | None = None
         if self.count > 1:
-            places = self.gather(Place.own)
+            places = self.gather(ProcessPlace.own)
             self._peers = Peers(places, self.rank, f"{next(_MADE)}")
 
     @property

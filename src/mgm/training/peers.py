@@ -26,14 +26,14 @@ _ASK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProcessPlace:
     """A process: its number, and the machine (or container) within which this number is its own."""
 
     number: int
     machine: tuple[str, str]
 
     @classmethod
-    def own(cls) -> Place:
+    def own(cls) -> ProcessPlace:
         """Of this process."""
         try:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
@@ -59,7 +59,7 @@ class Peers:
         name: of this group of processes, the same on all, and another one than that of every earlier group.
     """
 
-    def __init__(self, places: Sequence[Place], rank: int, name: str) -> None:
+    def __init__(self, places: Sequence[ProcessPlace], rank: int, name: str) -> None:
         self._places, self._rank = places, rank
         self._key = f"mgm ended {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')} {name}"
 
