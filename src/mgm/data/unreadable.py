@@ -14,7 +14,7 @@ import numpy as np
 from mgm.errors import DataError, VideoError
 from mgm.workers.process import out_of_memory
 
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 READ_ERRORS = (VideoError, OSError, MemoryError)
 """A failing disk or network, and a video that is too large, must not stop a run either."""
@@ -47,14 +47,14 @@ class Unreadable(NamedTuple):
 
 
 def read_or_substitute(
-    read: Callable[[int, int, tuple[Unreadable, ...]], Result],
+    read: Callable[[int, int, tuple[Unreadable, ...]], ResultT],
     paths: Sequence[str],
     *,
     index: int,
     seed: int,
     epoch: int,
     among: range | None = None,
-) -> Result:
+) -> ResultT:
     """Read video `index`, or another video of the set if it is unreadable.
 
     Args:

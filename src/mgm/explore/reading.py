@@ -40,7 +40,7 @@ _KEPT_BYTES = 256 * 2**20
 THUMBNAIL = 128
 """Side of a thumbnail in pixels."""
 
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,11 +235,11 @@ class _Kept:
     _bytes: int = 0
     _lock: Any = field(default_factory=Lock)
 
-    def get(self, key: Hashable, make: Callable[[], Result]) -> Result:
+    def get(self, key: Hashable, make: Callable[[], ResultT]) -> ResultT:
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
-                kept: Result = self._values[key]
+                kept: ResultT = self._values[key]
                 return kept
         value = make()
         with self._lock:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.distributed
@@ -46,7 +46,6 @@ from mgm.training.trial import StepMemory, fitting_clips, measure_reading, try_s
 if TYPE_CHECKING:
     from mgm.notebook import Image
 
-T = TypeVar("T")
 
 _WORTH_MEASURING = 100
 """Steps of a run whose cost is measured before it starts, which takes seconds."""

@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 from mgm.errors import FileError, VideoError
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 
 def map_over_ray(
-    function: Callable[[Item], Result],
+    function: Callable[[Item], ResultT],
     items: Iterable[Item],
     *,
     processes: int,
-    on_death: Callable[[Item, VideoError], Result],
-) -> Iterator[tuple[Item, Result]]:
+    on_death: Callable[[Item, VideoError], ResultT],
+) -> Iterator[tuple[Item, ResultT]]:
     """Yield (item, function(item)) of every item as it is done, in no particular order.
 
     Tasks run in folders of their own: paths in the items must be absolute, and the same on all machines.

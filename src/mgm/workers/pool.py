@@ -22,7 +22,7 @@ from mgm.workers.process import BeginItem, Marker, shielded, timed_out, work
 from mgm.workers.transfer import receive_arrays
 
 Task = TypeVar("Task")
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 _TASKS_HELD = 2
 """Tasks that a process holds: one that it works on, one so that it need not wait for the next."""
@@ -86,7 +86,7 @@ class _TaskQueue(Generic[Task]):
         return self._exhausted and not self._again and not self._suspects
 
 
-class WorkerPool(Generic[Task, Result]):
+class WorkerPool(Generic[Task, ResultT]):
     """Processes that run one function over tasks, each of one or several numbered items; use it in a `with` block.
 
     An item that makes no progress for `timeout_seconds` costs its process, which is killed and replaced: nothing else stops code
@@ -110,7 +110,7 @@ class WorkerPool(Generic[Task, Result]):
 
     def __init__(
         self,
-        function: Callable[[Task, BeginItem], Result],
+        function: Callable[[Task, BeginItem], ResultT],
         *,
         workers: int,
         timeout_seconds: float,
@@ -132,7 +132,7 @@ class WorkerPool(Generic[Task, Result]):
         for _ in range(workers):
             self._workers.append(self._start())
 
-    def __enter__(self) -> WorkerPool[Task, Result]:
+    def __enter__(self) -> WorkerPool[Task, ResultT]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -147,7 +147,7 @@ class WorkerPool(Generic[Task, Result]):
             worker.process.join(1)
         self._workers = []
 
-    def in_order(self, tasks: Iterable[Task]) -> Iterator[Result]:
+    def in_order(self, tasks: Iterable[Task]) -> Iterator[ResultT]:
         """The result of each task, in the order of the tasks. Tasks of a process that died run again at once.
 
         Raises:
@@ -157,14 +157,14 @@ class WorkerPool(Generic[Task, Result]):
         for _, result in self._results(tasks, ordered=True):
             yield result
 
-    def as_completed(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+    def as_completed(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, ResultT]]:
         """(task, its result) of each task as soon as it is done. A task that a process died of runs again alone, after all others.
 
         Raises as `in_order`, but any number of items may be bad.
         """
         yield from self._results(tasks, ordered=False)
 
-    def _results(self, tasks: Iterable[Task], *, ordered: bool) -> Iterator[tuple[Task, Result]]:
+    def _results(self, tasks: Iterable[Task], *, ordered: bool) -> Iterator[tuple[Task, ResultT]]:
         queue = _TaskQueue(tasks)
         ready: dict[int, tuple[Task, tuple[str, Any]]] = {}
         awaited = 0

@@ -13,7 +13,7 @@ from mgm.errors import VideoError
 from mgm.workers.process import on_progress, out_of_memory, timed_out
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 _CLEANING_SECONDS = 5.0
 """Time in which work that is given up may remove its unfinished files."""
@@ -23,19 +23,19 @@ class _GivenUpError(BaseException):
     """Ends the work on an item that is no longer waited for."""
 
 
-class _Outcome(NamedTuple, Generic[Result]):
+class _Outcome(NamedTuple, Generic[ResultT]):
     """What the work on one item returned, or raised."""
 
-    result: Result | None
+    result: ResultT | None
     error: BaseException | None
 
 
-class _Worker(Generic[Item, Result]):
+class _Worker(Generic[Item, ResultT]):
     """A thread that works on one item after another, and the time of its last progress."""
 
-    def __init__(self, function: Callable[[Item], Result]) -> None:
+    def __init__(self, function: Callable[[Item], ResultT]) -> None:
         self.items: SimpleQueue[tuple[Item] | None] = SimpleQueue()
-        self.outcomes: SimpleQueue[_Outcome[Result]] = SimpleQueue()
+        self.outcomes: SimpleQueue[_Outcome[ResultT]] = SimpleQueue()
         self.given_up = False
         self._function, self._last = function, time.monotonic()
         self.thread = threading.Thread(target=self._work, daemon=True)
@@ -67,7 +67,7 @@ class _Worker(Generic[Item, Result]):
                 return
 
 
-class TimeLimit(Generic[Item, Result]):
+class TimeLimit(Generic[Item, ResultT]):
     """Runs a function on items, each with a time limit; use it in a `with` block.
 
     All items share one thread until one of them reaches the limit: the allocator and FFmpeg keep things per thread, and a new one
@@ -78,11 +78,11 @@ class TimeLimit(Generic[Item, Result]):
         timeout_seconds: time without progress after which an item is given up.
     """
 
-    def __init__(self, function: Callable[[Item], Result], timeout_seconds: float) -> None:
+    def __init__(self, function: Callable[[Item], ResultT], timeout_seconds: float) -> None:
         self._function, self._timeout = function, timeout_seconds
-        self._worker: _Worker[Item, Result] | None = None
+        self._worker: _Worker[Item, ResultT] | None = None
 
-    def __call__(self, item: Item) -> Result | VideoError:
+    def __call__(self, item: Item) -> ResultT | VideoError:
         """`function(item)`, or the error of an item that reached the limit (reason "timed_out") or had no memory ("crashed").
 
         Work that hangs in FFmpeg or in the kernel cannot be ended, only left behind: it ends with this process, or at its next
@@ -108,12 +108,12 @@ class TimeLimit(Generic[Item, Result]):
         self._give_up(worker)
         return timed_out("", self._timeout)
 
-    def _give_up(self, worker: _Worker[Item, Result]) -> None:
+    def _give_up(self, worker: _Worker[Item, ResultT]) -> None:
         worker.given_up = True
         worker.items.put(None)
         self._worker = None
 
-    def __enter__(self) -> TimeLimit[Item, Result]:
+    def __enter__(self) -> TimeLimit[Item, ResultT]:
         return self
 
     def __exit__(

@@ -210,18 +210,18 @@ Keywords = ParamSpec("Keywords")
 Options = TypeVar("Options", covariant=True)
 Subject = TypeVar("Subject")
 More = TypeVar("More")
-Result = TypeVar("Result")
+ResultT = TypeVar("ResultT")
 
 
 class _TakesKeywords(Protocol[Options, Keywords]):
     @overload
     def __call__(
-        self, function: Callable[[Subject, Options], Result], /
-    ) -> Callable[Concatenate[Subject, Keywords], Result]: ...
+        self, function: Callable[[Subject, Options], ResultT], /
+    ) -> Callable[Concatenate[Subject, Keywords], ResultT]: ...
     @overload
     def __call__(
-        self, function: Callable[[Subject, More, Options], Result], /
-    ) -> Callable[Concatenate[Subject, More, Keywords], Result]: ...
+        self, function: Callable[[Subject, More, Options], ResultT], /
+    ) -> Callable[Concatenate[Subject, More, Keywords], ResultT]: ...
 
 
 def keywords_of(options: Callable[Keywords, Options]) -> _TakesKeywords[Options, Keywords]:
