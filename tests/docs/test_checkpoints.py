@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import mgm
 from mgm.commands.main import app
-from mgm.training.export.target import ExportFormat
+from mgm.training.export.destination import ExportFormat
 from tests.markdown import blocks_in, run
 from tests.models.reference import pretrained_shapes, random_state
 

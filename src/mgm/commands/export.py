@@ -10,7 +10,7 @@ import typer
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Network
 from mgm.terminal import Activity, print_result
-from mgm.training.export.target import ExportFormat, ExportPart, check_free
+from mgm.training.export.destination import ExportFormat, ExportPart, check_free
 
 
 def export(

@@ -38,8 +38,8 @@ from mgm.models.patches import MEAN, STD
 from mgm.models.sizes import unknown_name
 from mgm.models.targets import ReconstructionObjective
 from mgm.training.checkpoint import contains_settings, load_checkpoint, load_encoder, load_pretrained
+from mgm.training.export.destination import ExportFormat, ExportPart, check_free
 from mgm.training.export.model_card import ModelOrigin, model_card, origin_of
-from mgm.training.export.target import ExportFormat, ExportPart, check_free
 from mgm.training.named_weights import find_weights
 from mgm.training.networks import read_network
 from mgm.training.recipe import default_recipe, load_config

@@ -1,4 +1,4 @@
-"""The formats and the folder of an export. It needs no torch: an export that is refused does not wait for it."""
+"""The formats of exports, and the folder of one. It needs no torch: an export that is refused does not wait for it."""
 
 from pathlib import Path
 from typing import Literal
