@@ -9,7 +9,7 @@ import mgm
 from mgm.commands.data import data
 from mgm.commands.probe import probe
 from mgm.errors import DataError
-from mgm.evaluation.probing import ProbeScores, compare
+from mgm.evaluation.probing import ProbeScores, compare_probes
 from mgm.evaluation.run import ProbeReport
 from tests.errors import raises
 
@@ -23,7 +23,7 @@ def scores(correct):
 
 @pytest.mark.parametrize("untrained", [True, False])
 def test_accuracy_and_gain_are_printed(tiny_set, tmp_path, monkeypatch, untrained):
-    comparisons = compare(scores(55), scores(40)) if untrained else []
+    comparisons = compare_probes(scores(55), scores(40)) if untrained else []
     monkeypatch.setattr(mgm, "probe", lambda *_, **__: ProbeReport(scores(55), comparisons))
     app = typer.Typer()
     app.command()(probe)

@@ -12,7 +12,7 @@ from mgm.evaluation import probing, token_file
 from mgm.evaluation.feature_cache import FeatureCache
 from mgm.evaluation.probing import (
     ProbeScores,
-    compare,
+    compare_probes,
     describe_needs,
     probe_encoder,
     untrained_encoder,
@@ -80,7 +80,7 @@ def test_a_comparison_is_paired():
     before = np.arange(100) < 40
     after = np.arange(100) < 55
     all_of = tuple(range(100))
-    (row,) = compare(
+    (row,) = compare_probes(
         ProbeScores({"probe": after}, tuple("abc"), {}, all_of),
         ProbeScores({"probe": before}, tuple("abc"), {}, all_of),
     )
@@ -99,11 +99,11 @@ def test_a_comparison_is_paired():
 def test_only_videos_tested_with_both_encoders_are_compared():
     after = ProbeScores({"probe": np.array([True, True, False])}, ("a",), {"c": "hung"}, (0, 1, 3))
     before = ProbeScores({"probe": np.array([False, True, True])}, ("a",), {"a": "hung"}, (1, 2, 3))
-    (row,) = compare(after, before)  # of videos 1 and 3
+    (row,) = compare_probes(after, before)  # of videos 1 and 3
     assert (row.pretrained.count, row.pretrained.top1, row.untrained.top1) == (2, 0.5, 0.5)
     assert row.gain.value == 0
     with raises(DataError, "too_many_failures", message="probing-no-common-video"):
-        compare(after, replace(before, hits={"probe": np.array([True])}, tested=(2,)))
+        compare_probes(after, replace(before, hits={"probe": np.array([True])}, tested=(2,)))
 
 
 def test_the_views_of_the_recipe(config, videos, memory):

@@ -12,7 +12,7 @@ from mgm.demo.measure import MaskMeasure, ReadingCost
 from mgm.demo.systems import SystemResult
 from mgm.errors import MgmError
 from mgm.evaluation.metrics import Accuracy, accuracy
-from mgm.evaluation.probing import Comparison, Hits, ProbeScores, compare
+from mgm.evaluation.probing import Comparison, Hits, ProbeScores, compare_probes
 from mgm.machine import machine, versions
 from mgm.models import MaskedAutoencoder
 from mgm.show.preview import Preview
@@ -64,7 +64,7 @@ class Findings:
     def comparisons(self) -> list[Comparison]:
         """The main system against the untrained one, probe by probe."""
         after, before = self.results[self.main].frozen, self.results.get("untrained")
-        return [] if after is None or before is None or before.frozen is None else compare(after, before.frozen)
+        return [] if after is None or before is None or before.frozen is None else compare_probes(after, before.frozen)
 
     @property
     def chance(self) -> float | None:

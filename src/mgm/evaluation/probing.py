@@ -296,7 +296,7 @@ def untrained_encoder(
         return encoder.eval()
 
 
-def compare(pretrained: ProbeScores, untrained: ProbeScores) -> list[Comparison]:
+def compare_probes(pretrained: ProbeScores, untrained: ProbeScores) -> list[Comparison]:
     """Compare two encoders probe by probe, on the videos that both were tested on: reading a video may fail once and succeed later.
 
     Raises:

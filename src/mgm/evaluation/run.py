@@ -15,7 +15,7 @@ from mgm.evaluation.low_shot import LowShot
 from mgm.evaluation.probing import (
     Comparison,
     ProbeScores,
-    compare,
+    compare_probes,
     describe_needs,
     probe_encoder,
     untrained_encoder,
@@ -164,7 +164,7 @@ def probe(
     trained, baseline = scores_of(encoder), None
     if untrained:
         baseline = scores_of(untrained_encoder(config, readable.videos.train, readable.source))
-    comparisons = [] if baseline is None else compare(trained, baseline)
+    comparisons = [] if baseline is None else compare_probes(trained, baseline)
     scores = replace(trained, unreadable={**readable.unreadable, **trained.unreadable})
     report = ProbeReport(scores, comparisons, () if baseline is None else baseline.curve)
 
