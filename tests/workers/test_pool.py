@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-import mgm.workers.transfer
+import mgm.workers.array_transfer
 from mgm.errors import DataError, ModelError, VideoError
 from mgm.workers.pool import MAX_DEATHS_IN_A_ROW, WorkerPool
 from mgm.workers.process import report_progress
@@ -66,7 +66,7 @@ def arrays(task, begin):
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_tensors_and_arrays_arrive_as_they_were(shared, monkeypatch):
-    monkeypatch.setattr(mgm.workers.transfer, "SHARED", shared and mgm.workers.transfer.SHARED)
+    monkeypatch.setattr(mgm.workers.array_transfer, "SHARED", shared and mgm.workers.array_transfer.SHARED)
     expected = arrays(0, None)
     for number, found in enumerate(run(arrays, range(3))[0]):
         assert found["same"] == [number, None]
@@ -78,7 +78,7 @@ def test_tensors_and_arrays_arrive_as_they_were(shared, monkeypatch):
         found["video"][:] = 0
 
 
-@pytest.mark.skipif(not mgm.workers.transfer.SHARED, reason="results travel through a pipe here")
+@pytest.mark.skipif(not mgm.workers.array_transfer.SHARED, reason="results travel through a pipe here")
 def test_results_take_no_room_in_dev_shm():
     """In a container it has 64 MB."""
     results = run(arrays, range(3))[0]
@@ -101,7 +101,7 @@ def test_memory_of_results_is_given_back():
     with WorkerPool(big, workers=1, timeout_seconds=30, name=name) as pool:
         for number, result in enumerate(pool.in_order(range(12))):
             assert int(result[0]) == int(result[-1]) == number
-            if mgm.workers.transfer.SHARED:
+            if mgm.workers.array_transfer.SHARED:
                 assert mapped() <= others + 6  # this one, and those that are read ahead
         del result
     assert mapped() <= others

@@ -18,8 +18,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Generic, Literal, TypeVar
 
 from mgm.errors import DataError, VideoError
+from mgm.workers.array_transfer import receive_arrays
 from mgm.workers.process import BeginItem, Marker, shielded, timed_out, work
-from mgm.workers.transfer import receive_arrays
 
 Task = TypeVar("Task")
 ResultT = TypeVar("ResultT")

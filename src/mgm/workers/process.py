@@ -17,7 +17,7 @@ from multiprocessing.context import BaseContext
 from typing import Any, TypeAlias
 
 from mgm.errors import DataError, MgmError, VideoError
-from mgm.workers.transfer import send_arrays
+from mgm.workers.array_transfer import send_arrays
 
 BeginItem: TypeAlias = Callable[[int], None]
 """Marks the beginning of the work on one item, by its number. Raises VideoError if an earlier worker hung or died on the item."""
