@@ -10,7 +10,7 @@ from mgm.errors import ModelError
 from mgm.models.attention import linear_drop_path
 from mgm.models.networks.mvit import MASKFEAT_S, PIXEL_MEAN, PIXEL_STD, MViT
 from mgm.models.networks.mvit_spec import MViTSpec
-from mgm.models.replacement.trunk import Trunk, normalised
+from mgm.models.replacement.trunk import Trunk, normalised, sizes_of, wrong_tokens
 from mgm.models.spec import ModelSpec
 
 MVIT_SIZES: Final[Mapping[str, MViTSpec]] = {
@@ -26,22 +26,13 @@ class MViTTrunk(Trunk):
     encoder: MViT
 
     def __init__(self, spec: ModelSpec) -> None:
-        if spec.size not in MVIT_SIZES:
-            raise ModelError(
-                "size", f"found {spec.size!r}", f"{' or '.join(MVIT_SIZES)} for mvit", reason="unknown_name"
-            )
         height, width = spec.frame_size
-        sizes = replace(MVIT_SIZES[str(spec.size)], frames=spec.frames, size=height)
+        sizes = replace(sizes_of("mvit", spec, MVIT_SIZES), frames=spec.frames, size=height)
         last = sizes.blocks()[-1]
         grid = (last.grid[0], *(side // last.query_stride for side in last.grid[1:]))
         if height != width or grid != spec.grid:
-            raise ModelError(
-                "patch",
-                f"found tokens {spec.grid} of {spec.frames} frames of {height} x {width}",
-                f"{grid}, the cells of the last block, of a square",
-                "leave model.patch and model.tubelet out",
-                reason="mismatch",
-            )
+            found = f"found tokens {spec.grid} of {spec.frames} frames of {height} x {width}"
+            raise wrong_tokens(found, f"{grid}, the cells of the last block, of a square")
         super().__init__(spec, sizes.dim)
         self.encoder = MViT(sizes, classes=1)
         self.encoder.head = nn.Identity()  # type: ignore[assignment]  # it classifies nothing here

@@ -6,10 +6,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from mgm.errors import ModelError
 from mgm.models.networks.swin import SwinBackbone, SwinSpec
 from mgm.models.patches import MEAN, STD
-from mgm.models.replacement.trunk import Trunk, normalised
+from mgm.models.replacement.trunk import Trunk, normalised, sizes_of, wrong_tokens
 from mgm.models.spec import ModelSpec
 
 SWIN_SIZES: Final[Mapping[str, SwinSpec]] = {
@@ -29,20 +28,11 @@ class SwinTrunk(Trunk):
     encoder: SwinBackbone
 
     def __init__(self, spec: ModelSpec) -> None:
-        if spec.size not in SWIN_SIZES:
-            raise ModelError(
-                "size", f"found {spec.size!r}", f"{' or '.join(SWIN_SIZES)} for swin", reason="unknown_name"
-            )
-        swin = SWIN_SIZES[str(spec.size)]
+        swin = sizes_of("swin", spec, SWIN_SIZES)
         token = (swin.patch[0], swin.shrink // 2)
         if (spec.tubelet, spec.patch) != token:
-            raise ModelError(
-                "patch",
-                f"found tokens of {spec.tubelet} frames and {spec.patch} pixels",
-                f"{token[0]} and {token[1]}, the cells of the map before the last",
-                "leave model.patch and model.tubelet out",
-                reason="mismatch",
-            )
+            found = f"found tokens of {spec.tubelet} frames and {spec.patch} pixels"
+            raise wrong_tokens(found, f"{token[0]} and {token[1]}, the cells of the map before the last")
         super().__init__(spec, swin.dim)
         dim, before = swin.widths[-1], swin.widths[-2]
         self.encoder = SwinBackbone(swin)

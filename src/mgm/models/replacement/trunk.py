@@ -1,7 +1,8 @@
 """What a network does in masked prediction: embed patches, replace the hidden ones, return features of every token."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,8 @@ from mgm.errors import ModelError
 from mgm.models.encoder import Encoder
 from mgm.models.patches import to_255
 from mgm.models.spec import ModelSpec
+
+Sizes = TypeVar("Sizes")
 
 
 class Trunk(nn.Module, ABC):
@@ -82,6 +85,18 @@ class ViTTrunk(Trunk):
         token = self.mask_token.to(embedded) + self.encoder.position_embedding()
         x = self.encoder.transform(torch.where(hidden.flatten(1)[..., None], token, embedded))
         return x[:, :, None]
+
+
+def sizes_of(name: str, spec: ModelSpec, known: Mapping[str, Sizes]) -> Sizes:
+    """The sizes of the network `name` for `spec.size`. Raises ModelError if it does not have this size."""
+    if spec.size not in known:
+        raise ModelError("size", f"found {spec.size!r}", f"{' or '.join(known)} for {name}", reason="unknown_name")
+    return known[str(spec.size)]
+
+
+def wrong_tokens(found: str, expected: str) -> ModelError:
+    """The error of a specification whose tokens are not cells of the network."""
+    return ModelError("patch", found, expected, "leave model.patch and model.tubelet out", reason="mismatch")
 
 
 def normalised(video: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
