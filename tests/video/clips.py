@@ -71,9 +71,12 @@ def remux(
     rotation: int = 0,
     matrix: list[int] | None = None,
     options: dict[str, str] | None = None,
+    comment: str = "",
 ) -> Path:
-    """The same pictures in another file: with a display rotation or matrix, or with other options of the container."""
+    """The same pictures in another file: with a display rotation or matrix, a comment, or with other options of the container."""
     with av.open(str(source)) as given, av.open(str(target), "w", options=options or {}) as out:
+        if comment:
+            out.metadata["comment"] = comment
         stream = out.add_stream_from_template(given.streams.video[0])
         if rotation:
             stream.set_display_rotation(rotation)

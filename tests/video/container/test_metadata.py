@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from mgm.video import read_clip
 from mgm.video.container.metadata import VideoInfo, read_video_info
 from tests.video.clips import encode_moving, remux
 
@@ -22,3 +23,15 @@ def test_containers_without_an_index_are_counted(tmp_path: Path, name: str, code
 
 def test_a_single_frame_that_only_a_flush_brings_out(tmp_path: Path):
     assert read_video_info(encode_moving(tmp_path / "one.mp4", frames=1)).frames == 1
+
+
+@pytest.mark.parametrize("stride", ["0", "-4", "1000000", "9" * 30, "9" * 5000, "\u0664", "four", ""])
+def test_a_comment_with_a_stride_that_no_file_is_made_for(tmp_path: Path, ordinary: Path, stride: str):
+    """Anybody can write it. A stride of 0 would divide by zero where clips are drawn, a long one start all of them at frame 0."""
+    path = remux(ordinary, tmp_path / "a.mp4", comment=f"mgm profile=strided stride={stride}")
+    assert read_video_info(path).step == 1
+    found, expected = (read_clip(one, frames=4, stride=4, size=32) for one in (path, ordinary))
+    assert (found.frames == expected.frames).all()
+    assert found.motion is not None
+    assert expected.motion is not None
+    assert (found.motion.vectors == expected.motion.vectors).all()

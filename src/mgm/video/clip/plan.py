@@ -12,7 +12,7 @@ import numpy.typing as npt
 from mgm.errors import VideoError
 from mgm.video.clip.options import ClipOptions
 from mgm.video.container.clip_packets import PacketWindow
-from mgm.video.container.metadata import read_profile
+from mgm.video.container.metadata import prepared_stride
 from mgm.video.container.shortcuts import ShortcutFailedError
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, no_frame
 from mgm.video.motion.estimators import MotionEstimator
@@ -296,9 +296,7 @@ def prepared_unit(options: ClipOptions, start: int, metadata: Mapping[str, str])
     not be decoded."""
     if options.frame_indices is not None or options.policy != "window_sum" or options.reading != "clean":
         return 1
-    unit = (read_profile(metadata) or {}).get("stride", 1)
-    if not isinstance(unit, int) or unit < 1:
-        return 1
+    unit = prepared_stride(metadata)
     return unit if options.stride % unit == 0 and start % unit == 0 else 1
 
 

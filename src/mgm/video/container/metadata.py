@@ -14,6 +14,11 @@ from mgm.video.container.orientation import Orientation
 from mgm.video.container.shortcuts import UncountableError
 from mgm.video.container.stream import Packet, decode_all, decode_packet, no_frame, open_video, packets
 
+LONGEST_STRIDE = 8
+"""Of the files that `mgm prepare` makes."""
+
+_MOST_DIGITS = 9
+
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
@@ -53,7 +58,7 @@ def read_video_info(locator: VideoLocator) -> VideoInfo:
             raise no_frame(video.name)
         first = frames[0]
         height, width = Orientation.of(first, video.name).shape(first.height, first.width)
-        step = (read_profile(video.container.metadata) or {}).get("stride", 1)
+        step = prepared_stride(video.container.metadata)
         motion = video.exports_vectors
         extradata = video.stream.codec_context.extradata or b""
         try:
@@ -62,7 +67,7 @@ def read_video_info(locator: VideoLocator) -> VideoInfo:
             count = count_frames(video, chain(passed, demuxed))
         except UncountableError:
             count = _count_by_decoding(locator)
-    return VideoInfo(count, height, width, motion, step if isinstance(step, int) else 1)
+    return VideoInfo(count, height, width, motion, step)
 
 
 def _count_by_decoding(locator: VideoLocator) -> int:
@@ -77,8 +82,19 @@ def read_profile(container_metadata: Mapping[str, str]) -> dict[str, str | int] 
     """
     first, *settings = container_metadata.get("comment", "").split() or [""]
     pairs = [setting.partition("=") for setting in settings]
-    found: dict[str, str | int] = {key: int(value) if value.isdecimal() else value for key, _, value in pairs}
+    found: dict[str, str | int] = {key: int(value) if _is_number(value) else value for key, _, value in pairs}
     return found if first == "mgm" and "profile" in found else None
+
+
+def _is_number(text: str) -> bool:
+    """Whether a setting is a number. Anybody can write a comment, and Python refuses to parse thousands of digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+def prepared_stride(container_metadata: Mapping[str, str]) -> int:
+    """The stride that `mgm prepare` made a file for; 1 for other files, and for a comment with one that no file is made for."""
+    stride = (read_profile(container_metadata) or {}).get("stride", 1)
+    return stride if isinstance(stride, int) and 1 <= stride <= LONGEST_STRIDE else 1
 
 
 def declared_end(file: BinaryIO, size: int) -> int | None:

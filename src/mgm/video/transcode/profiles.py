@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mgm.errors import VideoError
+from mgm.video.container.metadata import LONGEST_STRIDE
 
 PROFILE_VERSION = 1
 """Increased when a profile makes other files than before: files of another version are made again."""
 
-_STRIDES = (2, 4, 8)
+_STRIDES = (2, 4, LONGEST_STRIDE)
 
 
 @dataclass(frozen=True, slots=True)
