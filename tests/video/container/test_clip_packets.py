@@ -167,6 +167,25 @@ def test_presentation_times_that_are_decoding_times(tmp_path: Path, name: str, c
 
 
 @pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"bf": 2}),
+        ("libx264", {"bf": 3, "b-pyramid": "normal"}),
+        ("mpeg2video", {"bf": 2, "b": "2M"}),
+        ("mpeg4", {"bf": 2}),
+    ],
+)
+def test_asf_stores_the_times_of_decoding(tmp_path: Path, codec: str, options: dict[str, str | int]):
+    """Those of showing are made up from them, later by a constant."""
+    source = encode_moving(tmp_path / "source.mkv", frames=40, codec=codec, options={"g": 12, **options})
+    path = copy_packets(source, tmp_path / "a.asf", list)
+    check(path, motion="auto")
+    np.testing.assert_array_equal(decode_whole(path), decode_whole(source))
+    right = read_motion(source, motion="auto").motion
+    np.testing.assert_allclose(read_motion(path, motion="auto").motion.vectors, right.vectors, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("gop", "bf", "change", "timed"),
     [
         # as in professional formats: nothing is reordered, although the stream permits it

@@ -58,6 +58,13 @@ EXPORTS_B_VECTORS = frozenset({"h264"})
 """The codecs among them whose B-frames have correct vectors. Decoders of the MPEG-4 part 2 family export exact zeros for them,
 those of MPEG-1 and 2 zeros for list 0 in most blocks of a moving scene: their motion is that of the frames that enclose them."""
 
+_TIMES_OF_DECODING = {
+    "avi": frozenset({"h264", "hevc"}),
+    "asf": frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "vc1", "wmv3"}),
+}
+"""By the name of a container that stores a time per picture in decode order: the codecs with B-pictures for which FFmpeg does not
+find out when they are shown. Its presentation times are then made up, in decode order."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecoderSettings:
@@ -113,8 +120,7 @@ class OpenVideo:
         self.time_base = float(self.stream.time_base or 1)
         self.rate = float(self.stream.average_rate or 0)
         self.exports_vectors = codec.name in EXPORTS_VECTORS
-        # FFmpeg makes up presentation times, in decode order, for H.264 and HEVC in AVI.
-        self.timed = not ("avi" in self.container.format.name and self.codec in ("h264", "hevc"))
+        self.timed = self.codec not in _TIMES_OF_DECODING.get(self.container.format.name, ())
         extradata = self.stream.codec_context.extradata or b""
         self.nal_length_size = nal_length_size(extradata) if self.codec == "h264" else None
 
