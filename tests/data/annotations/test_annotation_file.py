@@ -47,6 +47,24 @@ def test_a_byte_order_mark_and_carriage_returns(tmp_path):
     assert found.train[0].path.endswith("x/ä b.mp4")
 
 
+@pytest.mark.parametrize("header", ["", "path,label\r"])
+def test_lines_that_end_in_a_carriage_return_alone(tmp_path, header):
+    """Excel's "CSV (Macintosh)"."""
+    touch(tmp_path, "x/a.mp4", "y/b.mp4")
+    (tmp_path / "train.csv").write_bytes(f"{header}x/a.mp4,0\ry/b.mp4,1\r".encode())
+    found = load_set(tmp_path / "train.csv")
+    assert pairs(found, found.train) == [("a.mp4", "x"), ("b.mp4", "y")]
+
+
+@pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+def test_the_index_of_a_table_of_pandas(tmp_path, index):
+    """Its column has no name, or that which pandas gives it when it reads and writes the table again."""
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "train.csv").write_text(f"{index},path,label\n0,a.mp4,run\n1,b.mp4,hop\n")
+    found = load_set(tmp_path / "train.csv")
+    assert pairs(found, found.train) == [("a.mp4", "run"), ("b.mp4", "hop")]
+
+
 def test_names_in_other_encodings(tmp_path):
     """A name keeps its bytes, as in Python's own paths."""
     import os

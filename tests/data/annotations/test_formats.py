@@ -42,6 +42,8 @@ def test_every_format_has_an_example_that_it_matches():
         ("empty-span", ["path,start,end", "a.mp4,9,9"]),
         ("word-frame", ["path,start,end", "a.mp4,soon,9"]),
         ("word-seconds", ["youtube_id,time_start,time_end", "x,soon,9"]),
+        ("unknown-header", ["name,cls", "a.mp4,0", "b.mp4,1"]),
+        ("no-class", ["a.mp4,run", "b.mp4,hop", "c.mp4"]),
         ("no-format", ["lorem ipsum", "dolor sit amet"]),
     ],
 )

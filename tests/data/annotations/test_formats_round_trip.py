@@ -30,6 +30,7 @@ WRITERS = {
     "path-label space": lambda name, i: f"{name} {i}",
     "path-label tab": lambda name, i: f"{name}\t{i}",
     "path-label comma": lambda name, i: f"{name},{i}",
+    "path-label semicolon": lambda name, i: f"{name};{i}",
     "path-start-total": lambda name, i: f"{name} {i} -1",
     "index-label-path": lambda name, i: f"{9 - i}\t{i}\t{name}",
     "paths": lambda name, i: name,

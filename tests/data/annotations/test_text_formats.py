@@ -16,9 +16,9 @@ def format_of(path):
     return read_annotation(AnnotationFile(path)).format
 
 
-@pytest.mark.parametrize("separator", [" ", "\t", ","])
+@pytest.mark.parametrize("separator", [" ", "\t", ",", ";"])
 def test_path_label(tmp_path, separator):
-    """VideoMAE, MAE-ST, SlowFast, V-JEPA, mmaction2 (space), TATS (tab), and a comma."""
+    """VideoMAE, MAE-ST, SlowFast, V-JEPA, mmaction2 (space), TATS (tab), a comma, and Excel's semicolon in half of Europe."""
     touch(tmp_path, "videos/run/a b.mp4", "videos/hop/c.mp4", "videos/run/d.mp4")
     lines = [f"videos/run/a b.mp4{separator}1", f"videos/hop/c.mp4{separator}0", f"videos/run/d.mp4{separator}1"]
     found = load_set(write(tmp_path / "train.csv", *lines))
@@ -32,6 +32,31 @@ def test_quoted_names_of_csv(tmp_path):
     touch(tmp_path, 'x/a, "b".mp4', "y/c.mp4")
     found = load_set(write(tmp_path / "train.csv", '"x/a, ""b"".mp4",0', "y/c.mp4,1"))
     assert [Path(i.path).name for i in found.train] == ['a, "b".mp4', "c.mp4"]
+
+
+def test_quotes_around_every_cell(tmp_path):
+    touch(tmp_path, "x/a.mp4", "y/b;c.mp4")
+    found = load_set(write(tmp_path / "train.csv", '"x/a.mp4";"0"', '"y/b;c.mp4";"1"'))
+    assert pairs(found, found.train) == [("a.mp4", "x"), ("b;c.mp4", "y")]
+    spans = load_set(write(tmp_path / "spans.csv", '"x/a.mp4","0","-1"', '"y/b;c.mp4","3","9"'))
+    assert shown(spans, spans.train) == [("a.mp4", None, 0, None), ("b;c.mp4", None, 3, 12)]
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", ",", ";"])
+def test_path_class(tmp_path, separator):
+    touch(tmp_path, "videos/a b.mp4", "videos/c.avi", 'videos/d, "e";.mp4')
+    lines = [f"videos/a b.mp4{separator}run", f"videos/c.avi{separator}hop", f'"videos/d, ""e"";.mp4"{separator}run']
+    found = load_set(write(tmp_path / "train.csv", *lines))
+    assert pairs(found, found.train) == [("a b.mp4", "run"), ("c.avi", "hop"), ('d, "e";.mp4', "run")]
+    assert found.classes == ("hop", "run")
+
+
+def test_names_of_classes_with_separators_are_in_quotes(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    found = load_set(write(tmp_path / "train.csv", 'a.mp4,"hop, skip ""and"" jump"', "b.mp4,left turn"))
+    assert found.classes == ('hop, skip "and" jump', "left turn")
+    with raises(DataError, "malformed"):  # three columns, and nobody says which is which
+        load_set(write(tmp_path / "train.csv", "a.mp4,run,train", "b.mp4,hop,test"))
 
 
 def test_path_start_total(tmp_path):

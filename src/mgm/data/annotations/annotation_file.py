@@ -22,6 +22,9 @@ from mgm.files.parquet import parquet_columns, parquet_rows
 _SAMPLED_LINES = 1000
 """Number of lines from which a format is recognised."""
 
+_IS_COLUMN_NAME = re.compile(r"([a-z][a-z0-9_ ]*|unnamed: \d+)?").fullmatch
+"""Of a header in lower case; pandas leaves the name of its index empty, and reads that as "Unnamed: 0"."""
+
 Row: TypeAlias = dict[str, Any]
 """The values of a row of a table by column, or a JSON object."""
 
@@ -124,7 +127,7 @@ class AnnotationFile:
         first = self.lines[0][1]
         for separator in (",", "\t", ";"):
             fields = [field.strip().strip('"').lower() for field in first.split(separator)]
-            words = all(re.fullmatch(r"[a-z][a-z0-9_ ]*", field) for field in fields)
+            words = all(map(_IS_COLUMN_NAME, fields))
             if words and len(fields) > 1 and set(fields) & {*NAME_COLUMNS}:
                 return separator, tuple(fields)
         return None
@@ -149,7 +152,7 @@ class AnnotationFile:
         if self.kind == "text" and self.header is not None:
             separator, names = self.header
             for number, line in islice(self.lines, 1, None):
-                fields = _split_line(line, separator)
+                fields = split_line(line, separator)
                 if len(fields) != len(names):
                     raise self.bad_line(number, line, f"{len(names)} columns ({', '.join(names)})")
                 yield number, dict(zip(names, fields, strict=True))
@@ -166,7 +169,10 @@ class AnnotationFile:
     def bad_line(self, number: int, line: str, expected: str) -> DataError:
         """The error of a line that does not fit the format."""
         first, text = self.lines[0] if self.lines else (0, "")
-        like = f", as in line {first} ({_short(text)})" if number != first and self.header is None else ""
+        like = (
+            f", as in line {first} ({_short(text)})" if number != first else ", or names of columns, such as path,label"
+        )
+        like = "" if self.header is not None else like
         return DataError(
             self.path,
             f"line {number}: found {_short(line)}",
@@ -195,7 +201,8 @@ def _parquet_errors(path: Path) -> Iterator[None]:
         raise DataError(path, f"{error}", "a table in parquet", "write it again", reason="malformed") from error
 
 
-def _split_line(line: str, separator: str) -> list[str]:
+def split_line(line: str, separator: str) -> list[str]:
+    """The cells of a line of CSV without their quotes; none if one is longer than CSV allows."""
     try:
         return next(csv.reader([line], delimiter=separator))
     except csv.Error:  # a field of more than 128 KiB
@@ -233,4 +240,6 @@ def _decode(path: Path, data: bytes) -> str:
         raise refused("a pickle, which can run code when it is read", "text", "write it as 'path label' lines")
     if b"\0" in data[:4096]:
         raise refused("not a text file", "an annotation file", "docs/data.md lists the formats", "malformed")
-    return data.decode("utf-8-sig", "surrogateescape")
+    text = data.decode("utf-8-sig", "surrogateescape")
+    # Excel's "CSV (Macintosh)" ends lines with a carriage return alone.
+    return text if "\n" in text else text.replace("\r", "\n")

@@ -39,6 +39,13 @@ ANNOTATION_FORMATS = (
         text_formats.read_path_label,
     ),
     AnnotationFormat(
+        "path-class",
+        "videos/0347ZoDXyP0.mp4,rock climbing",
+        "lists written by hand or by a table program",
+        lambda file: text_formats.path_class_separator(file) is not None,
+        text_formats.read_path_class,
+    ),
+    AnnotationFormat(
         "path-start-total",
         "k400/0347ZoDXyP0.mp4 0 -1",
         "VideoMAE V2 pretraining",
@@ -157,8 +164,8 @@ def read_annotation(file: AnnotationFile, format_name: str | None = None) -> Vid
         raise DataError(
             file.path,
             f"first line {first!r} fits none of the formats",
-            f"one of {', '.join(format_names())}",
-            "docs/data.md shows a line of each; set one with format=NAME",
+            "a path and a label in each line, such as 'run/a.mp4 0' or 'a.mp4,run'",
+            "'mgm data formats' shows a line of each format; set one with format=NAME",
             reason="malformed",
         )
     return matching[0].read(file)

@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.annotation_file import AnnotationFile, split_line
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
-from mgm.data.labels import whole_number
+from mgm.data.labels import read_label, whole_number
 from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
 NAMED_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 """The suffixes of videos and pictures."""
-_SEPARATORS = {"\t": "tab", ",": "comma", " ": "space"}
+_SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon", " ": "space"}
 _IS_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}").fullmatch
 HMDB51_SPLIT = re.compile(r"(.+)_test_split([1-9])").fullmatch
 """The name of a file of HMDB51: the class, and the number of the split."""
@@ -26,9 +26,15 @@ def has_suffix(name: str) -> bool:
     return dot > 0 and name[dot:].lower() in NAMED_SUFFIXES
 
 
-def _unquoted(name: str) -> str:
-    """Remove the quotes that CSV puts around a name that contains the separator."""
-    return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
+def _unquoted(cell: str) -> str:
+    """Remove the quotes that CSV puts around a cell that contains the separator, and some writers around every cell."""
+    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
+
+
+def _number(cell: str) -> int | None:
+    """The integer in a cell, with or without quotes."""
+    number = whole_number(cell)
+    return whole_number(_unquoted(cell.strip())) if number is None and '"' in cell else number
 
 
 # path label
@@ -50,26 +56,59 @@ def _most_frequent_separator(file: AnnotationFile, match: Callable[[str, str], o
 
 def _ends_in_one_number(line: str, separator: str) -> bool:
     name, _, label = line.rpartition(separator)
-    return bool(name) and whole_number(label) is not None and whole_number(name) is None
+    return bool(name) and _number(label) is not None and _number(name) is None
 
 
 def read_path_label(file: AnnotationFile) -> VideoList:
-    """`path label`, separated by a space, tab or comma (VideoMAE, MAE-ST, SlowFast, V-JEPA, TATS, mmaction2, UCF101)."""
+    """`path label`, separated by a space, tab, comma or semicolon (VideoMAE, MAE-ST, SlowFast, V-JEPA, TATS, mmaction2, UCF101)."""
     separator = path_label_separator(file) or " "
     word = _SEPARATORS[separator]
     expected = f"'path label' separated by a {word}, with an integer label"
     entries = []
     for number, line in file.lines:
         name, _, label = line.rpartition(separator)
-        name, number_of_class = name.rstrip(), whole_number(label)
+        name, number_of_class = name.rstrip(), _number(label)
         if not name or number_of_class is None:
             raise file.bad_line(number, line, expected)
         before, _, second = name.rpartition(separator)
-        if before and has_suffix(before.rstrip()) and whole_number(second) is not None:
+        if before and has_suffix(_unquoted(before.rstrip())) and _number(second) is not None:
             raise file.bad_line(number, line, f"one label, {expected}")
         entries.append(ListedVideo(_unquoted(name), number_of_class, line=number))
     why = f"lines end in a {word} and one integer"
     return VideoList(file.path, "path-label", why, tuple(entries), "numbers at the end of the lines")
+
+
+# path class
+
+
+def path_class_separator(file: AnnotationFile) -> str | None:
+    """The separator before the class, if most lines are a path and a name, and no format of numbers fits; None otherwise."""
+    numbered = path_label_separator(file) or _three_column_separator(file)
+    if file.kind != "text" or file.header is not None or numbered:
+        return None
+    return _most_frequent_separator(file, _split_class)
+
+
+def _split_class(line: str, separator: str) -> tuple[str, str] | None:
+    """(path, class) of a line; None if it is not of this form. A class with a separator in it is in quotes."""
+    cells = split_line(line, separator) if '"' in line else line.rsplit(separator, 1)
+    path, name = (cell.strip() for cell in (cells if len(cells) == 2 else ("", "")))
+    named = isinstance(read_label(name), str) and not has_suffix(name)
+    return (path, name) if named and has_suffix(path) else None
+
+
+def read_path_class(file: AnnotationFile) -> VideoList:
+    """`path class`, separated by a tab, comma, semicolon or space, with the name of the class."""
+    separator = path_class_separator(file) or ","
+    word = _SEPARATORS[separator]
+    entries = []
+    for number, line in file.lines:
+        found = _split_class(line, separator)
+        if found is None:
+            raise file.bad_line(number, line, f"'path class' separated by a {word}, with the name of a class")
+        entries.append(ListedVideo(*found, line=number))
+    why = f"lines are a path, a {word} and the name of a class"
+    return VideoList(file.path, "path-class", why, tuple(entries), "names at the end of the lines")
 
 
 # path start total, path total label
@@ -92,7 +131,7 @@ def _three_column_separator(file: AnnotationFile) -> str | None:
 
 def _parse_columns(line: str, separator: str) -> _Columns | None:
     parts = line.rsplit(separator, 2)
-    first, second = (whole_number(part) for part in (parts[1:] if len(parts) == 3 else ("", "")))
+    first, second = (_number(part) for part in (parts[1:] if len(parts) == 3 else ("", "")))
     if first is None or second is None or not parts[0].strip():
         return None
     return _Columns(parts[0].rstrip(), first, second)
