@@ -49,7 +49,7 @@ def test_a_recipe_of_probes_is_not_suggested_for_fine_tuning(tmp_path, capsys, m
 
 
 def test_one_clip_per_class_is_refused_and_shown(tiny_set, tmp_path):
-    """No class of the test videos was in the training ones: every probe would answer 0.0%."""
+    """No class can spare its only video for testing."""
     items = {item.label: item for item in mgm.load_set(tiny_set / "train").items}
     for label, item in items.items():
         folder = tmp_path / "videos" / f"class{label}"
@@ -57,8 +57,8 @@ def test_one_clip_per_class_is_refused_and_shown(tiny_set, tmp_path):
         shutil.copy(item.path, folder)
     config = mgm.load_config("debug", ["data.frames=4", "data.size=32", "model.size=debug", "pretrain.steps=1"])
     mgm.pretrain(tiny_set, config, out=tmp_path / "run", show_progress=False)
-    with raises(DataError, "mismatch", subject=tmp_path / "videos"):
+    with raises(DataError, "missing_value", subject=tmp_path / "videos", message="judging-one-clip-per-class"):
         mgm.probe(tmp_path / "run", tmp_path / "videos")
     assert not (tmp_path / "run" / "probe.json").exists()
     shown = CliRunner().invoke(data, ["show", str(tmp_path / "videos")], catch_exceptions=False).output
-    assert "not by mgm probe: no class has both training and test videos" in shown
+    assert "no test videos (none of the files is held out: each is all that some class has)" in " ".join(shown.split())

@@ -57,6 +57,42 @@ def test_clips_of_one_source_stay_together(tmp_path):
     assert "source videos" in found.split_rule
 
 
+def test_every_class_keeps_a_source_to_train_on(tmp_path):
+    """Two sources whose checksums would both be held out, and classes of one video."""
+    many = load_set(touch(tmp_path / "many", *(f"{c}/g{number:03d}_.mp4" for c in "ab" for number in range(40))))
+    both = file_names(many.test)[:2]
+    clips = [f"{c}/{g.removesuffix('.mp4')}{number}.mp4" for c in "ab" for g in both for number in range(3)]
+    six = load_set(touch(tmp_path / "six", *clips))
+    for side in (six.train, six.test):
+        assert len({name[:5] for name in file_names(side)}) == 1
+        assert {item.label for item in side} == {0, 1}
+    files = [*(f"run/run{number}.mp4" for number in range(16)), *(f"only{number}/x.mp4" for number in range(16))]
+    held = held_out(load_set(touch(tmp_path / "single", *files)))
+    assert [name for name, side in held.items() if side] == ["run1.mp4", "run13.mp4", "run6.mp4", "run8.mp4"]
+
+
+def test_a_small_set_holds_out_a_source_that_no_class_needs(tmp_path):
+    for files, held in (
+        (["a/1.mp4", "b/1.mp4"], 0),
+        (["a/1.mp4", "a/2.mp4", "b/1.mp4"], 1),
+        (["a/g01_.mp4", "a/g02_.mp4", "b/g01_.mp4", "b/g02_.mp4"], 2),
+        (["a/g01_.mp4", "b/g02_.mp4"], 0),
+    ):
+        found = load_set(touch(tmp_path / str(len(list(tmp_path.iterdir()))), *files))
+        assert len(found.test) == held
+        assert {item.label for item in found.train} == set(range(len(found.classes)))
+        assert ("none of the" in found.split_rule) == (held == 0)
+
+
+def test_videos_without_a_label_are_not_held_out(tmp_path):
+    """A Kinetics csv may leave labels out."""
+    rows = [f"{('run', 'hop', '')[number % 3]},video{number:06d},0,10" for number in range(40)]
+    touch(tmp_path, *(f"video{number:06d}_000000_000010.mp4" for number in range(40)))
+    found = load_set(write(tmp_path / "list.csv", "label,youtube_id,time_start,time_end", *rows))
+    assert found.test
+    assert {item.label for item in found.test} == {0, 1}
+
+
 def test_unused_splits_are_reported(tmp_path):
     touch(tmp_path, *(f"x/{i}.mp4" for i in range(4)))
     table = write(

@@ -10,6 +10,7 @@ from itertools import compress
 from pathlib import PurePath
 
 import numpy as np
+import numpy.typing as npt
 
 from mgm.data.annotations.video_list import Split, TestSplit, VideoList
 from mgm.data.items import VideoItems, VideoSet
@@ -54,10 +55,8 @@ def divide_set(
         test = test.where(test.labelled)
     rule = _describe_split(lists, used)
     if classes and train and len(train) == len(items) == counts[None]:
-        keys = [_class_and_name(path) for path in train.paths]
-        held, rule = hold_out(keys)
-        out = np.fromiter((key in held for key in keys), np.bool_, len(keys))
-        train, test = train.where(~out), train.where(out)
+        held, rule = hold_out([_class_and_name(path) for path in train.paths], train.labels)
+        train, test = train.where(~held), train.where(held)
     return VideoSet(name, train, test, classes, rule, tuple(notes))
 
 
@@ -97,24 +96,54 @@ def _describe_split(lists: Sequence[VideoList], used: Split) -> str:
     return "; ".join(parts) or "no split is given: all videos are for training"
 
 
-def hold_out(names: Sequence[str]) -> tuple[set[str], str]:
+def hold_out(names: Sequence[str], labels: Sequence[int | None]) -> tuple[npt.NDArray[np.bool_], str]:
     """Choose test videos of a set without a split, by a checksum of class and name.
 
-    The choice does not depend on the machine or on the rest of the set. Clips of one source video, if names contain its number
-    (`SOURCE_NUMBER`), all go to the same split: otherwise a model could recognise the source instead of the class.
+    The choice does not depend on the machine, nor on the rest of the set, except for classes of which every source would be held
+    out: they keep one to train on. Clips of one source video, if names contain its number (`SOURCE_NUMBER`), all go to the same
+    split: otherwise a model could recognise the source instead of the class. Videos without a label are for training.
 
     Args:
         names: `<class>/<file>` of each video.
+        labels: of each video.
 
     Returns:
-        (the names that are held out, one sentence on how they were chosen).
+        (bool (videos,), True = held out; one sentence on how they were chosen).
     """
-    scores = {name: _checksum(name) for name in names}
-    limit = max(_HELD_OUT, min(scores.values()))  # a small set holds out at least one source
-    held = {name for name, score in scores.items() if score < _HELD_OUT or score == limit}
+    scores = [_checksum(name) for name in names]
+    held = _held(scores, labels)
     grouped = any(SOURCE_NUMBER.search(name.rpartition("/")[2]) for name in names)
     units = "source videos (from the g<number> in the names)" if grouped else "files"
-    return held, f"{_HELD_OUT:.0%} of the {units} held out by a checksum of class and name"
+    rule = f"{_HELD_OUT:.0%} of the {units} held out by a checksum of class and name"
+    if not held:
+        rule = f"none of the {units} is held out: each is all that some class has"
+    chosen = (score in held and label is not None for score, label in zip(scores, labels, strict=True))
+    return np.fromiter(chosen, np.bool_, len(scores)), rule
+
+
+def _held(scores: Sequence[float], labels: Sequence[int | None]) -> set[float]:
+    """The checksums of the sources that are held out, at least one if some class can spare it."""
+    held = {score for score in scores if score < _HELD_OUT}
+    trained = {label for score, label in zip(scores, labels, strict=True) if score not in held}
+    classes = set(labels) - {None}
+    emptied = _sources(scores, labels, classes - trained)
+    for own in sorted(emptied, key=lambda own: (len(own), sorted(own))):  # a source may have videos of several classes
+        if own <= held:
+            held.remove(max(own))
+    if not held:
+        sources = _sources(scores, labels, classes)
+        only = {score for own in sources if len(own) == 1 for score in own}
+        held = set(sorted(set().union(*sources) - only)[:1])
+    return held
+
+
+def _sources(scores: Sequence[float], labels: Sequence[int | None], classes: set[int | None]) -> list[set[float]]:
+    """The checksums of the sources of each of `classes`."""
+    found: dict[int | None, set[float]] = {label: set() for label in classes}
+    for score, label in zip(scores, labels, strict=True):
+        if label in found:
+            found[label].add(score)
+    return list(found.values())
 
 
 def _checksum(name: str) -> float:
