@@ -19,6 +19,7 @@ from mgm.files.atomic import (
     atomic_path,
     atomic_write,
     cannot_write,
+    check_writable,
     make_folder,
     put_in_place,
     refuse_to_replace,
@@ -259,3 +260,15 @@ def test_no_folder_is_called_as_the_home_folder_of_a_shell(
 def fill_in(writer: Callable[[Path], AbstractContextManager[object]], path: Path) -> None:
     with writer(path):
         pass
+
+
+def test_what_cannot_be_written_is_known_before_the_work(tmp_path: Path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "new" / "x.json", tmp_path / "folder"):
+        with raises(FileError, "cannot_write", subject=path):
+            check_writable(path)
+    check_writable(tmp_path / "new" / "x.json")
+    check_writable(tmp_path / "file")
+    assert names(tmp_path) == ["file", "folder"]
+    assert names(tmp_path / "folder") == []

@@ -3,18 +3,21 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread, current_thread
 
 import pytest
 import torch
 from torch import nn
 
-from mgm.errors import ModelError
+from mgm.errors import FileError, ModelError
 from mgm.files.journal import read_journal
+from mgm.training import results
 from mgm.training.results import (
     PROBE_FILE,
     Interval,
     Metric,
     Result,
+    check_results,
     describe_set,
     keep_result,
     read_results,
@@ -57,6 +60,35 @@ def test_results_on_every_set_are_kept(videos, tmp_path):
     assert figures([Result.model_validate_json(json.dumps(kept))]) == [0.5]
     keep_result(file, result_of(videos, 0.75))  # the same again is nothing new
     assert len(list(read_journal(earlier))) == 1
+
+
+def test_two_commands_at_once_keep_both_results(videos, tmp_path, monkeypatch):
+    """The second waits until the first has written; else the first would write over what it did not read."""
+    file = tmp_path / PROBE_FILE
+    other = replace(videos, root="/data/other", test=videos.test[1:])
+    second = Thread(target=keep_result, args=(file, result_of(other, 0.25)))
+
+    def read_slowly(path):
+        found = read_results(path)
+        if current_thread() is not second:
+            second.start()
+            second.join(0.5)
+        return found
+
+    monkeypatch.setattr(results, "read_results", read_slowly)
+    keep_result(file, result_of(videos, 0.5))
+    second.join()
+    assert sorted(figures(read_results(file))) == [0.25, 0.5]
+    assert [path.name for path in tmp_path.iterdir()] == [PROBE_FILE]
+
+
+def test_a_place_that_cannot_be_written_is_known_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    file = tmp_path / "file" / PROBE_FILE
+    with raises(FileError, "cannot_write", subject=file):
+        check_results(file)
+    monkeypatch.setenv("RANK", "1")  # the first process alone writes, perhaps on another machine
+    check_results(file)
 
 
 def figures(results):

@@ -12,6 +12,7 @@ import mgm
 from mgm.commands.interrupted import keeping, kept_features
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Data, ForeignRecipe, Network, Settings, open_set, with_network
+from mgm.files.atomic import check_writable
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, note, print_result
 
@@ -45,6 +46,8 @@ def embed(
         from mgm.evaluation.embedding import check_embedding_suffix
 
         check_embedding_suffix(out)
+        if on_first_rank():
+            check_writable(out)
         found = mgm.embed(
             run,
             open_set(data),

@@ -13,6 +13,8 @@ import mgm
 from mgm.commands.next_command import suggest_export
 from mgm.commands.options import AsJson, ForeignRecipe, Labels, Network, with_network
 from mgm.errors import ConfigError
+from mgm.files.atomic import check_writable
+from mgm.files.table import check_table_suffix
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, note, print_json, print_result
 
@@ -51,6 +53,10 @@ def predict(
     """
     with Activity("reading the classifier"):
         from mgm.evaluation.prediction import PredictionReport, predict_stream
+
+        if out is not None and on_first_rank():
+            check_table_suffix(out)
+            check_writable(out)
 
     overrides = with_network(settings, model)
     if videos == ["-"]:

@@ -17,7 +17,7 @@ from mgm.evaluation.run import ProbeReport
 from mgm.training.checkpoint import open_encoder
 from mgm.training.config import Config
 from mgm.training.recipe import load_config
-from mgm.training.results import Result, describe_set, describe_videos, keep_result, result_file
+from mgm.training.results import Result, check_results, describe_set, describe_videos, keep_result, result_file
 from mgm.training.run import open_source
 from mgm.training.shared_set import shared_set
 
@@ -70,6 +70,8 @@ def probe_baseline(
     if run is not None:
         _, config = open_encoder(run, overrides, recipe=recipe)
         file = file or result_file(run, BASELINE_FILE)
+    if file is not None:
+        check_results(file)
     videos = shared_set(data)
     if (error := unprobeable(videos)) is not None:
         raise error

@@ -32,7 +32,7 @@ from mgm.evaluation.ranks import Ranks
 from mgm.evaluation.run import ReadableSet, open_readable
 from mgm.evaluation.views import predict_views
 from mgm.files.journal import Journal
-from mgm.files.lock import locked
+from mgm.files.lock import BRIEF_WAIT_SECONDS, locked
 from mgm.machine import machine, versions
 from mgm.models import Classifier
 from mgm.models.cost import encoder_multiply_accumulates
@@ -49,6 +49,7 @@ from mgm.training.results import (
     Result,
     SetRecord,
     SettingValue,
+    check_results,
     describe_model,
     describe_set,
     describe_videos,
@@ -123,7 +124,7 @@ def evaluate(
     """
     began = time.perf_counter()
     file = result_file(run, EVALUATION_FILE)
-    read_results(file)  # a damaged one is reported before the work
+    check_results(file)
     task = _open(run, data, overrides, recipe, labels)
     if groups is not None:
         read_groups(groups, task.videos.test)  # before the work
@@ -368,7 +369,7 @@ def _keep_cost(file: Path, result: Result, ranks: Ranks, seconds: float) -> None
     """Append the time of a measurement, which differs between two measurements of one result."""
     place = {"processes": ranks.count, "device": str(ranks.device.type), "machine": machine()}
     record = {"kind": result.kind, "set": result.set.name, "protocol": dict(result.protocol), **result.cost}
-    with Journal(file) as journal:
+    with locked(file, wait_seconds=BRIEF_WAIT_SECONDS), Journal(file) as journal:
         journal.append({**record, "seconds": round(seconds, 2), **place})
 
 

@@ -33,12 +33,12 @@ from mgm.training.results import (
     Metric,
     ModelRecord,
     Result,
+    check_results,
     describe_model,
     describe_set,
     describe_videos,
     keep_result,
     metric_row,
-    read_results,
     result_file,
 )
 from mgm.training.run import open_source
@@ -137,7 +137,7 @@ def probe(
         MgmError: the run does not exist, or no accuracy can be measured on the videos, for example without labels.
     """
     file = result_file(run, PROBE_FILE)
-    read_results(file)  # a damaged one is reported before the work
+    check_results(file)
     encoder, config = open_features(run, overrides, recipe=recipe)
     videos = shared_set(data)
     if (error := unprobeable(videos)) is not None:

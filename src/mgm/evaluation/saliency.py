@@ -20,7 +20,16 @@ from mgm.data.unreadable import READ_ERRORS, Unreadable
 from mgm.errors import ConfigError, DataError
 from mgm.evaluation.bootstrap import Sums, bootstrap_interval, mean_interval
 from mgm.masks import build_mask, draw_statistics, mask_rng, object_area
-from mgm.training.results import Interval, Metric, Result, SettingValue, VideosRecord, describe_set, keep_result
+from mgm.training.results import (
+    Interval,
+    Metric,
+    Result,
+    SettingValue,
+    VideosRecord,
+    check_results,
+    describe_set,
+    keep_result,
+)
 from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.motion.field import CELL_PIXELS, MotionField
 from mgm.video.motion.names import CameraModel, Policy, Reading
@@ -142,6 +151,8 @@ def saliency(
     Raises:
         DataError: the file of boxes cannot be used, or no video has both boxes and motion.
     """
+    if out is not None:
+        check_results(Path(out))
     clip = clip or MaskClip()
     videos = data if isinstance(data, VideoSet) else _open(str(data))
     box_file = None if boxes is None else read_box_file(boxes)

@@ -26,11 +26,11 @@ from mgm.training.checkpoint import open_classifier
 from mgm.training.results import (
     Metric,
     Result,
+    check_results,
     describe_model,
     describe_set,
     describe_videos,
     keep_result,
-    read_results,
     result_file,
 )
 from mgm.training.shared_set import shared_set
@@ -92,7 +92,7 @@ def transfer(
         MgmError: the run does not exist.
     """
     file = result_file(run, TRANSFER_FILE)
-    read_results(file)  # a damaged one is reported before the work
+    check_results(file)
     classifier, config = open_classifier(run, overrides, recipe=recipe)
     classes = class_names(classifier)
     given = shared_set(target)

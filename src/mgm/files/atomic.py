@@ -135,6 +135,18 @@ def make_folder(folder: Path, *, advice: str = ADVICE) -> None:
         raise cannot_write(folder, error, advice) from error
 
 
+def check_writable(path: Path) -> None:
+    """Raise FileError if no file can be written as `path`, before the work whose result it is to hold. Leaves nothing behind."""
+    folder = next((parent for parent in path.parents if os.path.lexists(parent)), Path())
+    with _errors(path, part := _part_path(folder / path.name), ADVICE):
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+            part.touch()
+        finally:
+            _remove(part)
+
+
 def check_expanded(path: Path) -> None:
     """Raise FileError instead of making a folder of the name ~: no shell expands the one of `--out=~/runs`."""
     if path.parts[:1] == ("~",) and not Path("~").exists():

@@ -11,10 +11,17 @@ from pathlib import Path
 from mgm.errors import FileError
 from mgm.files.atomic import cannot_write, check_expanded
 
+BRIEF_WAIT_SECONDS = 60.0
+"""For another holder that only writes a file: a disk across a network may be slow."""
+
 
 @contextmanager
 def locked(
-    path: str | Path, *, advice: str = "wait for it to end, or choose another name", replaces: bool = False
+    path: str | Path,
+    *,
+    advice: str = "wait for it to end, or choose another name",
+    replaces: bool = False,
+    wait_seconds: float = 0.2,
 ) -> Iterator[None]:
     """Hold the lock of a file or a folder for the length of the block; it ends with the process, even one that is killed.
 
@@ -25,6 +32,7 @@ def locked(
         path: an existing folder, or a file, which need not exist. The folder of the file is made if missing.
         advice: of the error.
         replaces: the block may put another folder in place of this one, which is then no sign that it was moved.
+        wait_seconds: time to wait for another holder; by default none, since most hold it for hours.
 
     Raises:
         FileError: another process, or another part of this one, holds the lock; or the lock cannot be written; or the folder was
@@ -36,7 +44,7 @@ def locked(
     place = path / ".mgm.lock" if path.is_dir() else path.with_name(f".{path.name[:200]}.lock")
     # A second attempt, as the owner may remove the file between its opening and its locking. Without the fallback to lock files
     # that must be removed: a killed process would leave one behind.
-    lock = FileLock(place, timeout=0.2, poll_interval=0.1, fallback_to_soft=False, thread_local=False)
+    lock = FileLock(place, timeout=wait_seconds, poll_interval=0.1, fallback_to_soft=False, thread_local=False)
     check_expanded(path)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -23,11 +23,13 @@ from torch import nn
 
 from mgm.data.items import VideoSet
 from mgm.errors import ModelError, in_words
-from mgm.files.atomic import atomic_write
+from mgm.files.atomic import atomic_write, check_writable
 from mgm.files.journal import Journal
 from mgm.files.json_text import json_document, read_json
+from mgm.files.lock import BRIEF_WAIT_SECONDS, locked
 from mgm.machine import versions
 from mgm.notebook import Table, Tabled
+from mgm.ranks import on_first_rank
 from mgm.training.checkpoint import contains_settings
 from mgm.training.config import Config
 from mgm.training.folder import STATE_FILE, run_of
@@ -270,24 +272,33 @@ def read_results(file: Path) -> list[Result]:
         raise damaged_results(file, in_words(error)) from error
 
 
+def check_results(file: Path) -> None:
+    """Raise, before the work, what would keep its result from being written: ModelError or FileError as `keep_result`."""
+    read_results(file)
+    if on_first_rank():
+        check_writable(file)
+
+
 def keep_result(file: Path, result: Result) -> None:
     """Write a result beside those on other sets or with other protocols.
 
-    One that it replaces, of other weights or versions, is appended to a file beside it first: `probe.earlier.jsonl`.
+    One that it replaces, of other weights or versions, is appended to a file beside it first: `probe.earlier.jsonl`. Commands that
+    measure on several sets at once write one after the other.
 
     Raises:
         ModelError: the file is damaged. FileError: it cannot be written.
     """
-    found = read_results(file)
-    others = [other for other in found if other.key != result.key]
-    replaced = [other for other in found if other.key == result.key and other != result]
-    if replaced:
-        with Journal(file.with_suffix(".earlier.jsonl")) as journal:
-            for other in replaced:
-                journal.append(other.model_dump(mode="json"))
-    content = {_RESULTS: [each.model_dump(mode="json") for each in (result, *others)]}
-    with atomic_write(file) as opened:
-        opened.write(json_document(content))
+    with locked(file, wait_seconds=BRIEF_WAIT_SECONDS):
+        found = read_results(file)
+        others = [other for other in found if other.key != result.key]
+        replaced = [other for other in found if other.key == result.key and other != result]
+        if replaced:
+            with Journal(file.with_suffix(".earlier.jsonl")) as journal:
+                for other in replaced:
+                    journal.append(other.model_dump(mode="json"))
+        content = {_RESULTS: [each.model_dump(mode="json") for each in (result, *others)]}
+        with atomic_write(file) as opened:
+            opened.write(json_document(content))
 
 
 def damaged_results(file: Path, cause: str) -> ModelError:
