@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 from mgm.models.attentive import AttentivePooler
 from mgm.models.encoder import Encoder
+from mgm.models.sizes import check_classes
 
 HeadPooling = Literal["mean", "attentive"]
 
@@ -41,8 +42,7 @@ class Classifier(nn.Module):
         labels: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        if classes < 1:
-            raise ModelError("classes", f"found {classes}", "at least 1", reason="invalid_value")
+        self.labels = check_classes(classes, labels)
         if pooling not in get_args(HeadPooling):
             raise ModelError("pooling", f"found {pooling!r}", "mean or attentive", reason="unknown_name")
         if not 0 <= dropout < 1:
@@ -50,18 +50,10 @@ class Classifier(nn.Module):
         index = encoder.check_block(block)
         # On several devices, DistributedDataParallel would wait for their gradients.
         encoder.blocks[index + 1 :].requires_grad_(False)
-        if labels is not None and len(labels) != classes:
-            raise ModelError(
-                "labels",
-                f"found {len(labels)} names",
-                f"one for each of the {classes} classes",
-                reason="mismatch",
-            )
         encoder.set_drop_path(drop_path)
         encoder.remove_norm()
         encoder.checkpointing = checkpointing
         dim = encoder.spec.encoder.dim
-        self.labels = None if labels is None else tuple(labels)
         self.encoder = encoder
         self.block = block
         self.pooler = AttentivePooler(dim, encoder.spec.encoder.heads) if pooling == "attentive" else None

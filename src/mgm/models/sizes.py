@@ -1,6 +1,6 @@
 """The sizes of the models: widths and depths of encoders and of their decoders, by name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -13,6 +13,16 @@ def unknown_name(subject: str, found: object, known: Iterable[str], others: str 
     return ModelError(
         subject, f"found {found!r}", f"{expected}, {others}" if others else expected, reason="unknown_name"
     )
+
+
+def check_classes(classes: int, labels: Sequence[str] | None) -> tuple[str, ...] | None:
+    """The names of the classes; None if they are unknown. Raises ModelError without a class, and for another number of names."""
+    if classes < 1:
+        raise ModelError("classes", f"found {classes}", "at least 1", reason="invalid_value")
+    if labels is not None and len(labels) != classes:
+        expected = f"one for each of the {classes} classes"
+        raise ModelError("labels", f"found {len(labels)} names", expected, reason="mismatch")
+    return None if labels is None else tuple(labels)
 
 
 def check_positive(name: str, value: object) -> None:

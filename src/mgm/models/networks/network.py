@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mgm.errors import ModelError
+from mgm.models.sizes import check_classes
 
 
 class CatalogBuild(NamedTuple):
@@ -51,10 +52,8 @@ class VideoNetwork(nn.Module, ABC):
         size: int | None = None,
     ) -> None:
         super().__init__()
-        if classes < 1:
-            raise ModelError("classes", f"found {classes}", "at least 1", reason="invalid_value")
         self.classes = classes
-        self.labels = _names(labels, classes)
+        self.labels = check_classes(classes, labels)
         self.frames, self.size = frames, size
         shape = (1, 3, 1, 1, 1)
         self.mean: Tensor
@@ -103,9 +102,7 @@ class VideoNetwork(nn.Module, ABC):
 
     def replace_head(self, classes: int, labels: Sequence[str] | None = None) -> None:
         """Replace the last layer by a new one for other classes, as fine-tuning from weights of another set does."""
-        if classes < 1:
-            raise ModelError("classes", f"found {classes}", "at least 1", reason="invalid_value")
-        self.classes, self.labels = classes, _names(labels, classes)
+        self.classes, self.labels = classes, check_classes(classes, labels)
         old = self.head
         self.head = nn.Linear(old.in_features, classes, bias=old.bias is not None).to(old.weight)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
@@ -158,11 +155,3 @@ def check_no_stochastic_depth(name: str, drop_path: float | None) -> None:
 
 def _per_channel(values: float | Sequence[float]) -> Tensor:
     return torch.tensor([values] * 3 if isinstance(values, int | float) else list(values), dtype=torch.float32)
-
-
-def _names(labels: Sequence[str] | None, classes: int) -> tuple[str, ...] | None:
-    if labels is not None and len(labels) != classes:
-        raise ModelError(
-            "labels", f"found {len(labels)} names", f"one for each of the {classes} classes", reason="mismatch"
-        )
-    return None if labels is None else tuple(labels)
