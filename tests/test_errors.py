@@ -74,7 +74,7 @@ def test_a_worker_of_a_data_loader_keeps_the_type() -> None:
 
 
 SOURCE = Path(mgm.__file__).parent
-KINDS = {"MgmError", *(kind.__name__ for kind in vars(mgm.errors).values() if isinstance(kind, type))}
+KINDS = {name for name, kind in vars(mgm.errors).items() if isinstance(kind, type) and issubclass(kind, MgmError)}
 
 
 def test_every_error_has_a_finding_and_a_reason() -> None:

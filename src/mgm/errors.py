@@ -15,7 +15,8 @@ Every error has a `reason` to branch on and four parts for people, from which it
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from mgm.lazy import install_command
@@ -126,6 +127,12 @@ class MgmError(Exception):
         advice = did_you_mean(name, names)
         expected = "" if advice else expected or f"one of {', '.join(names)}"
         return cls(subject, found, expected, advice, reason="unknown_name")
+
+    @classmethod
+    def wrong_suffix(cls, path: Path, known: Sequence[str]) -> Self:
+        """The error about a file to write whose suffix names none of the known formats."""
+        expected = known[0] if len(known) == 1 else f"one of {', '.join(known)}"
+        return cls(path, f"the suffix is {path.suffix!r}", expected, "rename it", reason="unsupported")
 
     @property
     def statement(self) -> str:

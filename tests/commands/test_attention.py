@@ -26,7 +26,7 @@ def test_pictures_and_a_video(pretrained_run, tmp_path):  # noqa: F811
     assert np.asarray(Image.open(files[0]))[0, 0].max() < 60
     assert "of the attention is paid to the query's own step" in done.output
     assert f"next: mgm figure 5 {video} --run {pretrained_run}" in done.stderr
-    with raises(FileError, "invalid_value", subject=tmp_path / "a.txt"):
+    with raises(FileError, "unsupported", subject=tmp_path / "a.txt"):
         attention(pretrained_run, video, "--out", tmp_path / "a.txt")
     with raises(ConfigError, "invalid_value", subject="--query"):
         attention(pretrained_run, video, "--query", "1,0")

@@ -30,5 +30,5 @@ def test_what_must_be_given(tmp_path):
         figure(2)
     with raises(ConfigError, "missing_value"):
         figure(4, "data.stride=2")
-    with raises(FileError, "invalid_value"):
+    with raises(FileError, "unsupported"):
         figure(1, "--out", tmp_path / "a.mp4")

@@ -173,7 +173,7 @@ def test_without_vectors_flow_is_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("out", "style", "reason"),
     [
-        ("a.webm", "arrows", "invalid_value"),
+        ("a.webm", "arrows", "unsupported"),
         ("a.mp4", "rainbow", "unknown_name"),
     ],
 )

@@ -110,7 +110,7 @@ def check_suffixes(files: Sequence[Path], *, moving: bool = True) -> None:
     known = (*STILLS, *MOVING) if moving else STILLS
     for file in files:
         if file.suffix.lower() not in known:
-            raise FileError(file, f"suffix is '{file.suffix}'", f"one of {', '.join(known)}", reason="invalid_value")
+            raise FileError.wrong_suffix(file, known)
 
 
 def with_network(settings: Sequence[str] | None, network: str | None) -> tuple[str, ...]:

@@ -199,8 +199,7 @@ def _without_videos(shape: tuple[int, ...], frames: int) -> Features:
 def check_embedding_suffix(path: Path) -> None:
     """Raise FileError for a suffix that is not one of `EMBEDDING_SUFFIXES`, and if the package that writes it is missing."""
     if path.suffix not in EMBEDDING_SUFFIXES:
-        expected = f"one of {', '.join(EMBEDDING_SUFFIXES)}"
-        raise FileError(path, f"the suffix is {path.suffix!r}", expected, "rename it", reason="unsupported")
+        raise FileError.wrong_suffix(path, EMBEDDING_SUFFIXES)
     if path.suffix == ".parquet":
         import_parquet()
 

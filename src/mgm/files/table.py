@@ -43,9 +43,7 @@ def read_csv(path: Path, expected: str) -> list[list[str]]:
 def check_table_suffix(path: Path) -> None:
     """Raise FileError for a suffix that is not a table's, and if the package that writes it is missing."""
     if path.suffix not in SUFFIXES:
-        raise FileError(
-            path, f"the suffix is {path.suffix!r}", f"one of {', '.join(SUFFIXES)}", "rename it", reason="unsupported"
-        )
+        raise FileError.wrong_suffix(path, SUFFIXES)
     if path.suffix == ".parquet":
         import_parquet()
 

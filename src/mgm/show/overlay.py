@@ -66,7 +66,7 @@ def overlay_video(
     """
     out = Path(out)
     if out.suffix.lower() != ".mp4":
-        raise VideoError(out, f"suffix is '{out.suffix}'", ".mp4", reason="invalid_value")
+        raise VideoError.wrong_suffix(out, (".mp4",))
     refuse_to_replace(out, video)
     if style not in get_args(Style):
         raise VideoError(out, f"style is {style!r}", f"one of {', '.join(get_args(Style))}", reason="unknown_name")

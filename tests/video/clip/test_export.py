@@ -119,7 +119,7 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_else(ordinary, tmp_path
 @pytest.mark.parametrize(
     ("out", "options", "reason", "message"),
     [
-        ("a.csv", {}, "unknown_name", "export-suffix"),
+        ("a.csv", {}, "unsupported", "export-suffix"),
         ("a.npz", {"stride": 0}, "invalid_value", None),
         ("a.npz", {"policy": "mean"}, "unknown_name", None),
         ("a.npz", {"reading": "x"}, "unknown_name", None),

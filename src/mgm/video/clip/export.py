@@ -67,7 +67,7 @@ def export_motion(
     """
     out = Path(out)
     if out.suffix not in _SUFFIXES:
-        raise VideoError(out, f"suffix is '{out.suffix}'", f"one of {', '.join(_SUFFIXES)}", reason="unknown_name")
+        raise VideoError.wrong_suffix(out, _SUFFIXES)
     refuse_to_replace(out, video)
     _check_ours(out)
     totals = MotionTotals()

@@ -55,9 +55,7 @@ def write_video(
     path = Path(path)
     container = CONTAINERS.get(path.suffix.lower())
     if container is None:
-        raise DataError(
-            path, f"the suffix is {path.suffix!r}", f"one of {', '.join(CONTAINERS)}", "rename it", reason="unsupported"
-        )
+        raise DataError.wrong_suffix(path, tuple(CONTAINERS))
     try:
         with atomic_path(path) as part:
             rate = Fraction(fps).limit_denominator(90_000)
