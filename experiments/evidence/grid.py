@@ -147,7 +147,7 @@ QUESTIONS: dict[str, Question] = {
         tuple(
             Arm(f"{mask} 0.5, {factor:g} times the steps", mask, 0.5, settings=(f"steps*{factor:g}",), at=factor)
             for mask in ("tube", "mgm", "random")
-            for factor in (1, 2)
+            for factor in (1, 2, 4)
         ),
         "tube 0.5, 1 times the steps",
         "steps, as a multiple of the recipe's",
