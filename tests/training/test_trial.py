@@ -170,7 +170,8 @@ def test_the_lines_before_a_run(small, videos, memory, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()[3:]
     assert lines == [
         "batch 6 videos x 2 repeats = 12 clips: 4 at once x 3 accumulated x 1 device",
-        "memory about 2.00 GiB per device: 1.00 for weights, gradients and optimiser, 1.00 for 4 clips at once; 8.0 GiB are free",
+        "memory about 2.0 GiB per device: 1.0 GiB for weights, gradients and optimiser, 1.0 GiB for 4 clips at once; "
+        "8.0 GiB are free",
         "speed: the device can train on about 100 clips/s, the loader delivers 25: training will wait for data 75% of the time; "
         "set data.workers, or see 'mgm bench data'",
     ]

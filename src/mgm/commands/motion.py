@@ -10,7 +10,7 @@ import typer
 
 from mgm.commands.next_command import suggest
 from mgm.errors import VideoError
-from mgm.terminal import Activity, Terminal
+from mgm.terminal import Activity, Terminal, byte_size
 from mgm.video.motion.names import CameraModel, Policy, Reading
 
 if TYPE_CHECKING:
@@ -121,4 +121,4 @@ def _summary(totals: MotionTotals, stride: int) -> str:
 
 def _size(path: Path) -> str:
     files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
-    return f"{sum(p.stat().st_size for p in files) / 1e6:.2f} MB"
+    return byte_size(sum(p.stat().st_size for p in files))

@@ -17,6 +17,7 @@ from torch import Tensor
 from mgm.errors import FileError
 from mgm.evaluation.ranks import Ranks
 from mgm.files.atomic import cannot_write, scratch_folder
+from mgm.terminal import byte_size
 
 EXACT_BYTES = 8 * 2**30
 """Size up to which tokens keep their 32 bits; in a larger file they have 16."""
@@ -86,10 +87,7 @@ def _make_file(folder: Path, size: int, views: int, stack: ExitStack) -> Path:
     path = stack.enter_context(scratch_folder(folder / "tokens")) / "tokens"
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        found, expected = (
-            f"{free / 2**30:.1f} GiB are free",
-            f"{size / 2**30:.1f} GiB for the tokens of {views:,} views",
-        )
+        found, expected = f"{byte_size(free)} are free", f"{byte_size(size)} for the tokens of {views:,} views"
         raise FileError(folder, found, expected, _ADVICE, reason="cannot_write")
     path.touch()
     os.truncate(path, size)  # whole, for the memory map; it takes no space until rows are written

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from mgm.printable import plural
-from mgm.terminal import print_result
+from mgm.terminal import byte_size, print_result
 from mgm.training.method import TrainingMethod
 from mgm.training.run import TrainingRun
 from mgm.training.trial import StepCost
-
-_GIB = 2**30
 
 
 def announce(run: TrainingRun, method: TrainingMethod, step: int, cost: StepCost | None, reading: float | None) -> None:
@@ -52,10 +50,10 @@ def _batch_line(run: TrainingRun) -> str:
 
 def _memory_line(run: TrainingRun, cost: StepCost) -> str:
     memory, clips = cost.memory, clips_at_once(run)
-    free = "" if memory.free is None else f"; {memory.free / _GIB:.1f} GiB are free"
+    free = "" if memory.free is None else f"; {byte_size(memory.free)} are free"
     return (
-        f"memory about {memory.of(clips) / _GIB:.2f} GiB per device: {memory.fixed / _GIB:.2f} for weights, gradients and "
-        f"optimiser, {clips * memory.per_clip / _GIB:.2f} for {plural(clips, 'clip')} at once{free}"
+        f"memory about {byte_size(memory.of(clips))} per device: {byte_size(memory.fixed)} for weights, gradients and "
+        f"optimiser, {byte_size(clips * memory.per_clip)} for {plural(clips, 'clip')} at once{free}"
     )
 
 

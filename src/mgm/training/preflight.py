@@ -27,6 +27,7 @@ from mgm.machine import machine, versions
 from mgm.masks.kernels import compile_kernels, lowest
 from mgm.models.accelerate.pixels import compile_pixels
 from mgm.printable import plural
+from mgm.terminal import byte_size
 from mgm.training.announce import clips_at_once
 from mgm.training.config import Config, Run
 from mgm.training.devices import make_fabric
@@ -65,7 +66,6 @@ _VIDEOS = 32
 """Videos of a set that are tried."""
 _CLIPS = 8
 """Clips per device of the step that is tried."""
-_GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +242,12 @@ def _check_memory(run: TrainingRun, cost: StepCost) -> Finding:
         run = replace(run, at_once=fitting_clips(run, memory))
     clips = clips_at_once(run)
     line = (
-        f"about {memory.of(clips) / _GIB:.2f} GiB for {plural(clips, 'clip')} at once x {run.micro_batches} accumulated x "
+        f"about {byte_size(memory.of(clips))} for {plural(clips, 'clip')} at once x {run.micro_batches} accumulated x "
         f"{plural(run.order.ranks, 'device')}"
     )
     if memory.free is None:
         return Finding("", f"{line}; the free memory is unknown", "note")
-    line += f"; {memory.free / _GIB:.1f} GiB are free"
+    line += f"; {byte_size(memory.free)} are free"
     if memory.fits(clips):
         return Finding("", line)
     return Finding("", line, "change", f"set {run.section}.micro_batch=auto, or model.checkpointing=true")
@@ -290,7 +290,7 @@ def _check_disk(engine: Engine, kept: int, out: Path) -> Finding:
     needed = (kept + 2) * (fixed_bytes(engine) - gradients)
     place = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(place).free
-    line = f"checkpoints need about {needed / _GIB:.2f} GiB, {place} has {free / _GIB:.1f} GiB"
+    line = f"checkpoints need about {byte_size(needed)}, {byte_size(free)} are free in {place}"
     if not os.access(place, os.W_OK):
         return Finding("", f"{place} cannot be written", "change", "give another --out")
     if needed > free:
