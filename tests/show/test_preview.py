@@ -85,7 +85,7 @@ def test_the_statistics_are_of_many_draws(tiny_set):
 
 
 def test_the_picture_shows_how_often_each_place_is_seen():
-    seen = paint_visibility(np.array([[0.0, 0.25], [0.25, 0.5]]))
+    seen = paint_visibility(np.array([[0.0, 0.25], [0.25, 0.5]]), white=0.5)
     assert seen.shape == (2, 2, 3)
     assert tuple(seen[0, 0]) == VEIL
     assert (seen[1, 1] == 255).all()
@@ -157,6 +157,7 @@ def test_every_sheet_says_what_pretraining_hides(moving):
     assert "motion: codec, camera none; mgm: border rule grow; seed 0" in words
     assert "settings of a recipe" in words
     assert {"frames", "motion", "mgm", "hidden from the encoder", "visibility over draws"} <= set(made.words)
+    assert "visible in 0% to 100% of 2 draws" in made.words
     assert "rim of the wheel: 6 px per step" in words.replace("\n", " ")
     encoder = made.pictures[4].pixels  # two frames, two of motion
     assert (encoder == HIDDEN).all(axis=-1).mean() == pytest.approx(0.5, abs=0.05)
@@ -179,9 +180,13 @@ def test_rows_are_chosen_by_name(moving):
     shown = preview_clip(moving, settings=small("tube"), model=Model())
     made = draw_preview(shown, rows=("mask", "encoder", "reconstruction", "attention"), columns=1, ground="dark")
     assert {"tube: mask", "tube: encoder", "tube: reconstruction", "attention"} <= set(made.words)
-    assert len(made.pictures) == 4 + 1  # and the visibility
+    assert len(made.pictures) == 4 + 2  # and the visibility with its key
+    assert "visible in 0% to 50% or more of 2 draws" in made.words
+    ramp = made.pictures[-1].pixels
+    assert (tuple(ramp[0, 0]), tuple(ramp[0, -1])) == (VEIL, (255, 255, 255))
     (predicted,) = (p.pixels for p in made.pictures if (p.pixels == 7).all(axis=-1).mean() > 0.5)
     assert (predicted == 7).all(axis=-1).mean() == pytest.approx(0.75, abs=0.01)
+    assert not any(words.startswith("visible in") for words in draw_preview(shown, rows=("frames",)).words)
     with raises(ConfigError, "missing_value", subject="attention"):
         draw_preview(preview_clip(moving, settings=small("tube")), rows=("attention",))
     with raises(ConfigError, "unknown_name", subject="rows"):

@@ -127,10 +127,10 @@ def paint_mask(
     return painted
 
 
-def paint_visibility(seen: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    """A map (h, w) of the visibility of each place, 0 to 1, as a small picture uint8 (h, w, 3): the colour of the veil for
-    never, white for twice the average, and evenly lighter in between."""
-    share = np.minimum(seen / max(2 * float(np.mean(seen)), 1e-9), 1)[..., None]
+def paint_visibility(seen: npt.NDArray[np.floating], *, white: float) -> npt.NDArray[np.uint8]:
+    """A map (h, w) of the visibility of each place, 0 to 1, as a small picture uint8 (h, w, 3): the colour of the veil for 0,
+    white for the share `white` and above, and evenly lighter in between."""
+    share = np.minimum(seen / white, 1)[..., None]
     painted: npt.NDArray[np.uint8] = ((1 - share) * np.array(VEIL) + share * 255).round().astype(np.uint8)
     return painted
 

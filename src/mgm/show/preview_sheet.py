@@ -32,7 +32,7 @@ from mgm.show.sheet import (
     fixed_scale,
     pick_columns,
 )
-from mgm.show.style import LABEL, SMALL, Ground
+from mgm.show.style import LABEL, SMALL, VEIL, Ground
 
 ROW_NAMES: Final = ("frames", "motion", "mask", "encoder", "reconstruction", "attention")
 ROWS: Final = ("frames", "motion", "encoder")
@@ -59,9 +59,11 @@ def draw_preview(shown: Preview, *, rows: Sequence[str] = ROWS, columns: int = 8
             raise ConfigError("rows", f"found {name!r}", f"some of {', '.join(ROW_NAMES)}", reason="unknown_name")
     if len(shown.masks) > FEW:
         return _draw_multiples(shown, ground)
+    drawn = list(_rows(shown, rows))
     keys = [_KEYS[name] for name in rows if name in _KEYS]
+    keys += [_visibility_key(shown)] if any(row.end is not None for row in drawn) else []
     return draw_sheet(
-        list(_rows(shown, rows)),
+        drawn,
         title=_title(shown),
         facts=_facts(shown),
         times=clip_times(shown.clip.pts_seconds),
@@ -83,11 +85,23 @@ def _rows(shown: Preview, rows: Sequence[str]) -> Iterator[SheetRow]:
         for number, kind in enumerate(of_masks):
             label = name if len(of_masks) == 1 else f"{name}: {kind}"
             notes = shown.notes()[name] if number == 0 else ()
-            end = paint_visibility(shown.draws[name].visibility.mean(axis=0)) if number == 0 else None
+            seen = shown.draws[name].visibility.mean(axis=0)
+            end = paint_visibility(seen, white=_white(shown)) if number == 0 else None
             yield _mask_row(shown, kind, label, mask, notes=notes, end=end)
     if "attention" in rows:
         weights, query = _model(shown, "attention").attend(frames)
         yield SheetRow("attention", paint_attention(frames, weights), token=(weights.shape, query))
+
+
+def _white(shown: Preview) -> float:
+    """The visibility that is shown white: twice that of a mask which hides every token equally often."""
+    return min(2 * (1 - shown.settings.ratio), 1.0)
+
+
+def _visibility_key(shown: Preview) -> LegendKey:
+    white, draws = _white(shown), shown.settings.draws
+    most = "100%" if white == 1 else f"{white:.0%} or more"
+    return LegendKey(f"visible in 0% to {most} of {draws} draws", VEIL, "ramp")
 
 
 def _motion_row(shown: Preview) -> SheetRow:

@@ -26,11 +26,16 @@ _ARROWS_HIGH: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class LegendKey:
-    """A colour and what it means; a filled square or a line."""
+    """A colour and what it means; a filled square, a line, or a ramp from the colour to white."""
 
     words: str
     colour: Rgb
-    shape: Literal["fill", "line"] = "fill"
+    shape: Literal["fill", "line", "ramp"] = "fill"
+
+    @property
+    def width(self) -> int:
+        """Of what is drawn beside the words, in pixels."""
+        return 56 if self.shape == "ramp" else 14
 
 
 HIDDEN_KEY: Final = LegendKey("hidden from the encoder", HIDDEN)
@@ -222,14 +227,17 @@ def draw_keys(drawing: Drawing, keys: Sequence[LegendKey], top: float, *, full_s
         y += 6
     start = x
     for key in dict.fromkeys(keys):
-        needed = 22 + text_width(key.words, SMALL) + 20
+        needed = key.width + 8 + text_width(key.words, SMALL) + 20
         if x > start and x + needed > drawing.width - MARGIN:
             x, y = start, y + _LINE + 4
         if key.shape == "fill":
-            drawing.box((x, y), (14, 14), fill=key.colour)
-        else:
+            drawing.box((x, y), (key.width, 14), fill=key.colour)
+        elif key.shape == "line":
             drawing.frame((x + 1, y + 1), (12, 12), colour=key.colour, width=2)
-        drawing.text((x + 20, y + 7), key.words, size=SMALL, colour=theme.faint)
+        else:
+            steps = np.linspace(key.colour, (255, 255, 255), key.width).round().astype(np.uint8)
+            drawing.picture((x, y), (key.width, 14), steps[None], smooth=False)
+        drawing.text((x + key.width + 6, y + 7), key.words, size=SMALL, colour=theme.faint)
         x += needed
     return max(bottom, y + (_LINE if keys else 0))
 
