@@ -11,7 +11,7 @@ import mgm
 from mgm.commands.next_command import suggest
 from mgm.commands.options import Dark, Files, check_suffixes
 from mgm.errors import ConfigError
-from mgm.terminal import Activity, print_result
+from mgm.terminal import Activity, note, print_result
 
 if TYPE_CHECKING:
     from mgm.show.drawing.shapes import Drawing
@@ -50,16 +50,17 @@ def figure(
         check_suffixes(files, moving=False)
         ground: Ground = "dark" if dark else "light"
         if number in _FROM_RESULTS:
-            drawn = _of_results(number, [Path(place) for place in given], ground)
+            drawn, next_words = _of_results(number, given, ground)
         else:
             drawn = _of_a_video(number, given, _Clip(run, recipe, start, boxes, columns), ground)
+            next_words = ["preview", given[0]]
         from mgm.show.drawing.save import save_drawing
 
         for file in files:
             save_drawing(drawn, file)
     for file in files:
         print_result(f"{file}")
-    suggest(*(("mgm", "results", *(given or ["runs/"])) if number in _FROM_RESULTS else ("mgm", "preview", given[0])))
+    suggest("mgm", *next_words)
 
 
 class _Clip(NamedTuple):
@@ -72,11 +73,15 @@ class _Clip(NamedTuple):
     columns: int
 
 
-def _of_results(number: str, places: list[Path], ground: Ground) -> Drawing:
+def _of_results(number: str, given: list[str], ground: Ground) -> tuple[Drawing, list[str]]:
+    """The figure, and the words of the next command."""
     from mgm.show.paper_figures.accuracy import figure_1, figure_3, read_measured
 
-    measured = read_measured(places) if places else []
-    return (figure_1 if number == "1" else figure_3)(measured, ground=ground)
+    measured = read_measured([Path(place) for place in given])
+    if given and not measured:
+        note(f"{', '.join(given)}: no run has results of 'mgm evaluate'; the figure shows the paper's points alone")
+    next_words = ["results", *given] if measured else ["evaluate", "RUN", "SET"]
+    return (figure_1 if number == "1" else figure_3)(measured, ground=ground), next_words
 
 
 def _of_a_video(number: str, given: list[str], choice: _Clip, ground: Ground) -> Drawing:

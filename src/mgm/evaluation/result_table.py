@@ -95,22 +95,32 @@ class PublishedGain:
 
 
 def find_results(places: Iterable[Path]) -> list[Path]:
-    """The files of results in runs, and in all folders below.
+    """The files of results in runs, and in all folders below; at least one.
 
     Raises:
-        FileError: a place does not exist, or there is none.
+        FileError: a place does not exist, or none of them contains results.
     """
     places = list(places)
+    found = result_files(places)
+    if not found:
+        names = ", ".join(map(str, places))
+        advice = "measure some with 'mgm evaluate' or 'mgm probe'"
+        raise FileError(names, "contains no results", f"files such as {RESULT_FILES[0]}", advice, reason="not_found")
+    return found
+
+
+def result_files(places: Iterable[Path]) -> list[Path]:
+    """As `find_results`; without results, an empty list.
+
+    Raises:
+        FileError: a place does not exist.
+    """
     found: list[Path] = []
     for place in places:
         if not place.exists():
             raise FileError(place, "does not exist", "a run, or a folder of runs", "check the path", reason="not_found")
         files = [place] if place.is_file() else place.rglob("*.json")
         found += sorted(file for file in files if file.name.endswith(RESULT_FILES))
-    if not found:
-        names = ", ".join(map(str, places))
-        advice = "measure some with 'mgm evaluate' or 'mgm probe'"
-        raise FileError(names, "contains no results", f"files such as {RESULT_FILES[0]}", advice, reason="not_found")
     return list(dict.fromkeys(found))
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mgm.errors import DataError
 from mgm.evaluation.paper import FIGURES
-from mgm.evaluation.result_table import find_results
+from mgm.evaluation.result_table import result_files
 from mgm.show.chart import Panel, Series, draw_charts, mark_of
 from mgm.show.drawing.shapes import Drawing
 from mgm.show.style import Ground, Mark
@@ -53,25 +52,17 @@ class Measured:
 
 
 def read_measured(places: Sequence[Path]) -> list[Measured]:
-    """The top-1 of every evaluation in runs and the folders below, of runs whose settings are beside them.
+    """The top-1 of every evaluation in runs and the folders below, of runs whose settings are beside them. Without evaluations: [].
 
     Raises:
-        FileError: a place does not exist, or contains no results.
-        DataError: none of them is an evaluation of a run.
+        FileError: a place does not exist.
     """
     found = []
-    for file in find_results(places):
+    for file in result_files(places):
         settings = file.parent / RECIPE_FILE
         for result in read_results(file):
             if result.kind == "evaluation" and settings.is_file():
                 found.append(Measured(result, result.metrics[0], load_config(settings)))
-    if not found:
-        raise DataError(
-            ", ".join(map(str, places)),
-            "found no evaluation of a run",
-            "folders of 'mgm finetune' with results of 'mgm evaluate'",
-            reason="not_found",
-        )
     return found
 
 
