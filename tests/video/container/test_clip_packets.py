@@ -11,6 +11,7 @@ import pytest
 from mgm.video import VideoReader, iter_motion_vectors, read_clip, read_motion
 from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import open_video, packets
+from mgm.video.motion.cache import build_sidecar, open_sidecar
 from mgm.video.scan.folder import scan_videos
 from mgm.video.transcode.encode import transcode_video
 from tests.video.clips import VELOCITY, decode_whole, encode_moving
@@ -83,6 +84,36 @@ def test_a_clock_that_starts_again(tmp_path: Path, suffix: str):
     both = tmp_path / f"both.{suffix}"
     both.write_bytes(one.read_bytes() * 2)
     check(both)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "change"),
+    [
+        ("mkv", "libx264", lambda packets: packets[1:]),
+        ("mp4", "libx264", lambda packets: packets[1:]),
+        ("ts", "libx264", lambda packets: packets[1:]),
+        ("mpg", "mpeg2video", lambda packets: packets[1:]),
+        ("mkv", "libx264", lambda packets: [p for n, p in enumerate(packets) if n not in (3, 4, 9)]),
+    ],
+)
+def test_counted_frames_keep_their_times(tmp_path: Path, suffix: str, codec: str, change):
+    """A stream whose first frames cannot be decoded begins late: a time that a clip gives leads back to its frame, and fits a
+    sidecar of the file."""
+    source = encode_moving(tmp_path / "source.mp4", frames=40, codec=codec, options={"g": 8, "bf": 2, "b": "2M"})
+    path = copy_packets(source, tmp_path / f"cut.{suffix}", change)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        shown = [float(frame.pts * stream.time_base) for frame in container.decode(stream)]
+    with VideoReader(path) as reader:
+        clip = reader.read_clip(frames=None, stride=1, size=16, motion=None)
+        np.testing.assert_allclose(clip.pts_seconds, shown)
+        for number in (0, 9, len(shown) - 1):
+            found = reader.read_clip(start_seconds=shown[number], frames=1, size=16, motion=None)
+            assert found.frame_indices.tolist() == [number]
+    built = build_sidecar(path)
+    with VideoReader(path, sidecar=open_sidecar(path)) as reader:
+        assert (reader.read_motion().pts_seconds == clip.pts_seconds).all()
+        assert reader._sidecars.argument is not None, f"{built} was refused"
 
 
 def test_two_frames_of_one_time(tmp_path: Path):

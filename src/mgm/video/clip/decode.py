@@ -133,6 +133,7 @@ class ClipDecoder:
     _number: dict[int, int] = field(init=False)
     _picture: PictureConverter | None = field(init=False, default=None)
     _observing: bool = field(init=False, default=True)
+    _newest_time: float | None = field(init=False, default=None)  # of a counted frame
 
     def __post_init__(self) -> None:
         self._number = self.window.frame_numbers
@@ -187,7 +188,7 @@ class ClipDecoder:
             self.pending.discard(time)
         else:
             number = time = len(self.frames)
-            seconds = number / self.video.rate if self.video.rate else float("nan")
+            seconds = self._counted_seconds(number, packet)
         # Where frames are counted, later ones may leave the decoder, too.
         if self._observing and needs.any(number) and (self._number or self._last is None or number <= self._last):
             self.converter.observe(frame)
@@ -204,6 +205,14 @@ class ClipDecoder:
         images = self.converter(frame) if number in needs.image else None
         shape = frame.height, frame.width
         self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, shape, packet)
+
+    def _counted_seconds(self, number: int, packet: int | None) -> float:
+        """The presentation time of a counted frame."""
+        if not self.video.timed:
+            return self.video.seconds(number, packet)
+        own = None if packet is None else self.window.coded[packet].own_time
+        self._newest_time = self.video.time_after(self._newest_time, own)
+        return self._newest_time * self.video.time_base
 
     def _is_complete(self, last: int | None) -> bool:
         """Whether no further picture is needed, if none is pending."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mgm.errors import VideoError
 from mgm.video.container.h264 import parse_first_slice
@@ -23,10 +23,11 @@ class CodedPicture:
 
     Attributes:
         packet: the packet.
-        pts: its presentation time; where the stream has none, its position in the window.
+        pts: its presentation time; where frames are counted, its position in the window.
         key: decoding can start here.
         reference: later pictures may refer to this one; None for codecs other than H.264, where only the decoder finds out.
         idr: an H.264 IDR picture.
+        own_time: where frames are counted, its presentation time; None: it has no true one.
     """
 
     packet: Packet
@@ -34,6 +35,7 @@ class CodedPicture:
     key: bool
     reference: bool | None = None
     idr: bool = False
+    own_time: int | None = None
 
 
 @dataclass(slots=True)
@@ -163,8 +165,9 @@ class _WindowReader:
         window, check = self.window, _PacketCheck(self.video, at_start=not self.passed)
         for packet in demuxed:
             if not self._timed:
+                own_time = packet.pts if self.video.timed else None
                 packet.pts = len(window.coded)  # identifies the packet of a decoded frame
-                window.coded.append(self._picture(packet))
+                window.coded.append(replace(self._picture(packet), own_time=own_time))
                 # Twice: a picture may come as two fields.
                 if self.last is not None and len(window.coded) > 2 * (self.last + MOST_REORDERED):
                     return window

@@ -161,11 +161,9 @@ class _FrameQueue:
     def _append(self, frame: av.video.frame.VideoFrame) -> None:
         if self.orientation is None:
             self.orientation = Orientation.of(frame, self.video.name)
-        rate = self.video.rate
         own = frame.pts if frame.pts is not None and self._has_time(frame.pts) else None
         if self.video.timed:
-            usual = 1 / (rate * self.video.time_base) if rate else 1.0
-            time = (self.last or 0) + usual if own is None else float(own)
+            usual, time = self.video.usual_interval, self.video.time_after(self.last, own)
             pts_seconds = time * self.video.time_base
         else:
             usual, time = 1.0, float(self.count)
