@@ -25,18 +25,19 @@ def write_safetensors(state: Mapping[str, Tensor], file: Path, metadata: Mapping
 
 
 def read_safetensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file, on the CPU.
+    """The tensors of a file, on the CPU. Raises ModelError if it is damaged or cannot be read."""
+    return read_safetensors_and_text(file)[0]
 
-    Raises ModelError if it is damaged or cannot be read.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+
+def read_safetensors_and_text(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file, and the text about them (`metadata`). Raises as `read_safetensors`."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        state: dict[str, Tensor] = load_file(file)
+        with safe_open(file, framework="pt") as opened:
+            return {name: opened.get_tensor(name) for name in list(opened.keys())}, opened.metadata() or {}
     except (SafetensorError, ValueError, AttributeError) as error:  # AttributeError: a dtype that this torch lacks
         found = f"cannot be read as safetensors ({error})"
         raise ModelError(file, found, advice="use another copy", reason="malformed") from error
     except OSError as error:
         raise ModelError.cannot_read(file, error) from error
-    return state

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mgm.errors import ModelError
 from mgm.files.json_text import read_json
+from mgm.files.safetensors_file import read_safetensors_and_text
 from mgm.files.torch_file import read_torch
 from mgm.models.convert.caffe2 import is_plain_pickle, read_caffe2
 from mgm.models.description import DESCRIPTION_FILE
@@ -150,27 +151,14 @@ def _read_file(file: Path) -> Weights:
         raise ModelError(file, "found an empty file", "weights", "download it again", reason="empty")
     # Only safetensors files start with the length of a JSON header; pickles and zip archives do not.
     if head[8:9] == b"{":
-        return _read_safetensors(file)
+        state, metadata = read_safetensors_and_text(file)
+        return Weights(_bare(state), metadata=metadata)
     for start, (found, expected, advice) in _WRONG_DOWNLOADS.items():
         if head.startswith(start):
             raise ModelError(file, f"found {found}", expected, advice, reason="malformed")
     if is_plain_pickle(head) and (blobs := read_caffe2(file)) is not None:
         return Weights(blobs)
     return _unwrapped(read_torch(file, mapped=True), file)
-
-
-def _read_safetensors(file: Path) -> Weights:
-    # Imported here, because models that are never converted need no safetensors.
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="pt") as opened:
-            state = {name: opened.get_tensor(name) for name in list(opened.keys())}
-            return Weights(_bare(state), metadata=opened.metadata() or {})
-    except (SafetensorError, ValueError, AttributeError) as error:  # AttributeError: a dtype that this torch lacks
-        raise ModelError(
-            file, f"cannot be read as safetensors ({error})", advice="download it again", reason="malformed"
-        ) from error
 
 
 def _unwrapped(content: Any, file: Path) -> Weights:

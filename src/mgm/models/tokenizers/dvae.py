@@ -48,15 +48,14 @@ class Dvae(Tokenizer):
         self.eval().requires_grad_(False)
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """The tokenizer in the authors' `encoder.pkl`, a whole module of which the parameters alone are read, or in a state dict.
-
-        Raises ModelError about the path.
-        """
-        try:
-            return cls.from_state(_state_of(Path(path)))
-        except ModelError as error:
-            raise error.within(path) if error.subject != str(path) else error from error
+    def read_state(cls, file: Path) -> Mapping[str, Tensor]:
+        """As `Tokenizer.read_state`: of the authors' `encoder.pkl`, a whole module, its parameters alone; or a state dict."""
+        if file.suffix == ".pkl":
+            return read_pickled_module(file, records=["dall_e"])
+        content = read_torch(file)
+        if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+            raise ModelError(file, "found no state dict", "DALL-E's encoder.pkl, or its state dict", reason="malformed")
+        return content
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Self:
@@ -85,16 +84,6 @@ class Dvae(Tokenizer):
     def encode(self, pictures: Tensor) -> Tensor:
         """As `Tokenizer.encode`."""
         return self.scores(pictures).argmax(1)
-
-
-def _state_of(file: Path) -> Mapping[str, Tensor]:
-    """The tensors of a pickled module, or of a state dict that torch wrote."""
-    if file.suffix == ".pkl":
-        return read_pickled_module(file, records=["dall_e"])
-    content = read_torch(file)
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError(file, "found no state dict", "DALL-E's encoder.pkl, or its state dict", reason="malformed")
-    return content
 
 
 class _Convolution(nn.Module):

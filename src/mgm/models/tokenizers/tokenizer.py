@@ -8,6 +8,7 @@ from typing import ClassVar, Final, Self
 import torch
 from torch import Tensor, nn
 
+from mgm.errors import ModelError
 from mgm.models.tokenizers.lanczos import resize
 
 # Pictures in one pass: the first maps of a tokenizer are as large as the pictures, with a hundred channels and more.
@@ -15,7 +16,7 @@ _AT_ONCE: Final = 16
 
 
 class Tokenizer(nn.Module, ABC):
-    """A frozen network from pictures to codes 0..codes - 1. Subclasses write `read`, `from_state` and `encode`.
+    """A frozen network from pictures to codes 0..codes - 1. Subclasses write `read_state`, `from_state` and `encode`.
 
     codes: size of the vocabulary.
     """
@@ -30,9 +31,17 @@ class Tokenizer(nn.Module, ABC):
         self.codes = codes
 
     @classmethod
-    @abstractmethod
     def read(cls, path: str | Path) -> Self:
-        """The tokenizer in a file of its authors; no code in it is run. Raises ModelError about the path."""
+        """The tokenizer in a file of its authors, see `read_state`. Raises ModelError about the path."""
+        try:
+            return cls.from_state(cls.read_state(Path(path)))
+        except ModelError as error:
+            raise error.within(path) if error.subject != str(path) else error from error
+
+    @classmethod
+    @abstractmethod
+    def read_state(cls, file: Path) -> Mapping[str, Tensor]:
+        """The state dict in a file of the authors; no code in it is run. Raises ModelError about the file."""
 
     @classmethod
     @abstractmethod

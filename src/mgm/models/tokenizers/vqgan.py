@@ -36,15 +36,20 @@ class Vqgan(Tokenizer):
         self.eval().requires_grad_(False)
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """The tokenizer in a checkpoint of Lightning (`state_dict`) or a state dict, by taming-transformers' names.
+    def read_state(cls, file: Path) -> Mapping[str, Tensor]:
+        """As `Tokenizer.read_state`: the encoder and the codebook of a checkpoint of Lightning (`state_dict`) or a state dict.
 
-        Its decoder, its discriminator and what training left in it are ignored. Raises ModelError about the path.
+        The decoder, the discriminator and what training left in the file are ignored.
         """
-        try:
-            return cls.from_state(_state_of(read_torch(Path(path), inert=_INERT)))
-        except ModelError as error:
-            raise error.within(path) if error.subject != str(path) else error from error
+        content = read_torch(file, inert=_INERT)
+        state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+        if not isinstance(state, Mapping):
+            raise ModelError(file, f"found {type(content).__name__}", "a state dict", reason="malformed")
+        return {
+            key: value
+            for key, value in state.items()
+            if isinstance(key, str) and isinstance(value, Tensor) and key.startswith(_PARTS)
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Self:
@@ -80,18 +85,6 @@ class Vqgan(Tokenizer):
         # |cell - entry|^2 without |cell|^2, which is the same for every entry.
         nearest: Tensor = (book.square().sum(1) - 2 * flat @ book.T).argmin(3)
         return nearest
-
-
-def _state_of(content: Any) -> dict[str, Tensor]:
-    """The tensors of the encoder and the codebook."""
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping):
-        raise ModelError("", f"found {type(content).__name__}", "a state dict", reason="malformed")
-    return {
-        key: value
-        for key, value in state.items()
-        if isinstance(key, str) and isinstance(value, Tensor) and key.startswith(_PARTS)
-    }
 
 
 def _network(codes: int, *, dim: int, base: int) -> Any:
