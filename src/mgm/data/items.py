@@ -13,7 +13,7 @@ from mgm.errors import DataError, VideoError
 from mgm.files.path_column import PathColumn
 from mgm.video.container.metadata import VideoInfo
 
-_Item = TypeVar("_Item")
+_ItemT = TypeVar("_ItemT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +308,7 @@ class VideoSet:
         return replace(self, train=move(self.train), test=move(self.test), classes=classes)
 
 
-def evenly_spaced(items: Sequence[_Item], count: int) -> list[_Item]:
+def evenly_spaced(items: Sequence[_ItemT], count: int) -> list[_ItemT]:
     """At most `count` items at even distances, so that every part of a sorted list is represented."""
     step = max(len(items) / max(count, 1), 1.0)
     return [items[int(i * step)] for i in range(min(count, len(items)))]

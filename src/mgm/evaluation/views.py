@@ -28,11 +28,11 @@ from mgm.models import Encoder
 from mgm.models.networks.network import VideoNetwork
 from mgm.models.tokens import tokens_of
 
-Group = TypeVar("Group", contravariant=True)
+GroupT = TypeVar("GroupT", contravariant=True)
 
 
-class _Blocks(Protocol[Group]):
-    def add(self, group: Group) -> None: ...
+class _Blocks(Protocol[GroupT]):
+    def add(self, group: GroupT) -> None: ...
 
 
 _VIDEOS_AT_ONCE = 16
@@ -202,7 +202,7 @@ def _outputs_of(one_pass: _Pass, journal: FeatureJournal | None) -> SeenViews | 
     return blocks.join(ranks, len(views))
 
 
-def _add_finished(blocks: _Blocks[Group], finished: Iterable[tuple[int, Group]]) -> set[int]:
+def _add_finished(blocks: _Blocks[GroupT], finished: Iterable[tuple[int, GroupT]]) -> set[int]:
     """Add the numbered groups of a journal to the blocks; returns their numbers."""
     numbers: set[int] = set()
     for number, group in finished:

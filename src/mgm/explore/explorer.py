@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mgm.explore.kernels import KernelLoader
 from mgm.explore.library import Library
 from mgm.explore.reading import ClipReader
-from mgm.explore.request import ClipRequest, TokenSizes
+from mgm.explore.request import DEFAULT_MASK, ClipRequest, TokenSizes
 
 if TYPE_CHECKING:
     from mgm.explore.model import RunPanels
@@ -55,4 +55,4 @@ class Explorer:
     @property
     def mask(self) -> Mapping[str, Any]:
         """The mask to begin with."""
-        return {"name": "mgm", "ratio": 0.75, "options": {}} if self.panels is None else self.panels.mask
+        return DEFAULT_MASK if self.panels is None else self.panels.mask

@@ -11,10 +11,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from mgm.errors import ConfigError, MgmError
+from mgm.errors import MgmError
 from mgm.explore.explorer import Explorer
 from mgm.explore.library import Video
-from mgm.explore.request import ClipRequest, MaskRequest, as_mapping, read_clip_request, read_mask_request, read_seed
+from mgm.explore.request import (
+    ClipRequest,
+    MaskRequest,
+    as_mapping,
+    invalid_value,
+    read_clip_request,
+    read_mask_request,
+    read_seed,
+)
 
 if TYPE_CHECKING:
     from mgm.explore.model import RunPanels
@@ -96,7 +104,5 @@ async def requested_masks(request: Request) -> RequestedMasks:
 def _mask_rules(asked: Mapping[str, Any]) -> list[MaskRequest]:
     given = asked.get("masks")
     if not isinstance(given, list) or not 1 <= len(given) <= _MOST_MASKS:
-        raise ConfigError(
-            "masks", "found something else", f"a list of 1 to {_MOST_MASKS} masks", reason="invalid_value"
-        )
+        raise invalid_value("masks", given, f"a list of 1 to {_MOST_MASKS} masks")
     return [read_mask_request(one) for one in given]

@@ -7,7 +7,6 @@ up its answers. Until then clips and masks are made without them, or wait for th
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from threading import Event, Thread
 
@@ -15,7 +14,7 @@ from mgm.compiled import load_cached
 from mgm.masks.kernels import compile_kernels
 from mgm.terminal import note
 from mgm.video.clip.interleave import compile_clip_kernels
-from mgm.workers.process import end_with_parent, shielded
+from mgm.workers.process import end_with_parent, lower_priority, shielded
 
 _END_SECONDS = 2.0
 """Time that the end of the explorer gives to the compiler."""
@@ -79,6 +78,5 @@ def _compile_patiently() -> None:
     """In a process of its own, which leaves the processor to those of the visitors."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
-    if hasattr(os, "nice"):
-        os.nice(5)
+    lower_priority()
     compile_all()

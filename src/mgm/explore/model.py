@@ -24,12 +24,12 @@ from mgm.explore.projection import project, projections
 from mgm.explore.reading import ClipReader
 from mgm.explore.request import (
     CAMERAS,
+    DEFAULT_MASK,
     READINGS,
     SOURCES,
     ClipRequest,
     MaskRequest,
     TokenSizes,
-    read_choice,
     read_integer,
     read_mask_request,
 )
@@ -212,7 +212,7 @@ def open_panels(run: str | Path) -> RunPanels:
         frames=spec.frames,
         stride=data.stride,
         size=spec.resolution if isinstance(spec.resolution, int) else spec.resolution[0],
-        motion=read_choice({"motion": data.motion}, "motion", SOURCES, "auto") if data.motion in SOURCES else "auto",
+        motion=data.motion if data.motion in SOURCES else "auto",
         reading=data.reading if data.reading in READINGS else "clean",
         camera=data.camera if data.camera in CAMERAS else "none",
     )
@@ -222,7 +222,7 @@ def open_panels(run: str | Path) -> RunPanels:
 def _mask_of(config: Config) -> dict[str, Any]:
     """The run's mask, with the options that the page can show."""
     if config.mask.name not in list_masks():
-        return {"name": "mgm", "ratio": config.mask.ratio, "options": {}}
+        return {**DEFAULT_MASK, "ratio": config.mask.ratio}
     options: dict[str, object] = {}
     for name, value in config.mask.options.items():
         try:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from mgm.explore.request import MaskRequest
-from mgm.masks import DrawStatistics, TokenMask, draw_statistics, mask_rng, mask_statistics
+from mgm.masks import TokenMask, draw_statistics, mask_rng, mask_statistics
 from mgm.show.figures import RgbFrames, colour_motion, colour_wheel, motion_scale
 from mgm.show.style import EDGE, HIDDEN, HOT, QUERY, VEIL
 from mgm.video import Clip, MotionField
@@ -67,18 +67,7 @@ def describe_draws(
     Raises:
         MaskError: as `describe_mask`.
     """
-    drawn = _draw(clip, grid, asked, seed=seed, start=start, draws=DRAWS)
-    return _describe_draws(draw_statistics(drawn, motion=clip.motion))
-
-
-def _draw(
-    clip: Clip, grid: tuple[int, int, int], asked: MaskRequest, *, seed: int, start: int, draws: int
-) -> list[TokenMask]:
-    motion = clip.motion if asked.rule.uses_motion else None
-    return [asked.rule.draw(grid, asked.ratio, motion, mask_rng(seed, draw, start, 0)) for draw in range(draws)]
-
-
-def _describe_draws(found: DrawStatistics) -> dict[str, Any]:
+    found = draw_statistics(_draw(clip, grid, asked, seed=seed, start=start, draws=DRAWS), motion=clip.motion)
     return {
         "draws": found.draws,
         "motion_share": found.motion_share,
@@ -88,6 +77,13 @@ def _describe_draws(found: DrawStatistics) -> dict[str, Any]:
         "fallback_share": found.fallback_share,
         "visibility": np.round(found.visibility.mean(axis=0), 3).tolist(),
     }
+
+
+def _draw(
+    clip: Clip, grid: tuple[int, int, int], asked: MaskRequest, *, seed: int, start: int, draws: int
+) -> list[TokenMask]:
+    motion = clip.motion if asked.rule.uses_motion else None
+    return [asked.rule.draw(grid, asked.ratio, motion, mask_rng(seed, draw, start, 0)) for draw in range(draws)]
 
 
 def _describe_motion(motion: MotionField, grid: tuple[int, int, int]) -> dict[str, Any]:

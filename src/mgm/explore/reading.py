@@ -27,7 +27,7 @@ from mgm.explore.request import ClipRequest
 from mgm.video import Clip
 from mgm.video.clip.interleave import compile_clip_kernels
 from mgm.workers.pool import WorkerPool
-from mgm.workers.process import BeginItem
+from mgm.workers.process import BeginItem, lower_priority
 
 READ_SECONDS = 20.0
 """Time limit of one clip. Its process is killed then."""
@@ -194,8 +194,7 @@ def _warm(ready: Event) -> None:
 
 def _warm_patiently(ready: Event) -> None:
     """The same in a process that may wait."""
-    if hasattr(os, "nice"):
-        os.nice(5)
+    lower_priority()
     _warm(ready)
 
 

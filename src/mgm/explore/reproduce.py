@@ -14,11 +14,8 @@ _IN_PREVIEW = {"boundary"}
 
 def python_lines(path: str, clip: ClipRequest, tokens: TokenSizes, masks: Sequence[MaskRequest], seed: int) -> str:
     """A program that reads the clip and draws the masks, bit for bit those of the page."""
-    plain = ClipOptions()
-    chosen = [("start", clip.start), ("frames", clip.frames), ("stride", clip.stride), ("size", clip.size)]
-    chosen += [("motion", clip.motion)]  # type: ignore[list-item]
-    more = [(name, getattr(clip, name)) for name in ("reading", "camera")]
-    chosen += [(name, value) for name, value in more if value != getattr(plain, name)]
+    chosen: list[tuple[str, object]] = [("start", clip.start), ("frames", clip.frames), ("stride", clip.stride)]
+    chosen += [("size", clip.size), ("motion", clip.motion), *_changed(clip)]
     lines = ["import mgm", "", f"clip = mgm.read_clip({path!r}, {_keywords(chosen)})"]
     grid = tokens.grid(clip.frames)
     for number, mask in enumerate(masks):
@@ -40,11 +37,7 @@ def command_line(path: str, clip: ClipRequest, tokens: TokenSizes, masks: Sequen
     words += ["--stride", clip.stride, "--size", clip.size, "--patch", tokens.patch, "--tubelet", tokens.tubelet]
     words += ["--masks", ",".join(dict.fromkeys(mask.rule.name for mask in masks)), "--ratio", f"{masks[0].ratio:g}"]
     words += ["--motion", clip.motion, "--seed", seed]
-    missing = [
-        f"{name}={getattr(clip, name)}"
-        for name in ("reading", "camera")
-        if getattr(clip, name) != getattr(ClipOptions(), name)
-    ]
+    missing = [f"{name}={value}" for name, value in _changed(clip)]
     boundaries = [mask.options["boundary"] for mask in masks if mask.rule.name == "mgm" and "boundary" in mask.options]
     if boundaries:
         words += ["--boundary", boundaries[0]]
@@ -54,6 +47,12 @@ def command_line(path: str, clip: ClipRequest, tokens: TokenSizes, masks: Sequen
     missing += [f"{mask.rule.name} at ratio {mask.ratio:g}" for mask in masks[1:] if mask.ratio != masks[0].ratio]
     line = shlex.join(map(str, words))
     return f"{line}  # without {', '.join(missing)}: see the lines of Python" if missing else line
+
+
+def _changed(clip: ClipRequest) -> list[tuple[str, object]]:
+    """The options of a clip, of those that `mgm preview` lacks, that are not `read_clip`'s own."""
+    plain, names = ClipOptions(), ("reading", "camera")
+    return [(name, getattr(clip, name)) for name in names if getattr(clip, name) != getattr(plain, name)]
 
 
 def _keywords(pairs: Sequence[tuple[str, object]]) -> str:

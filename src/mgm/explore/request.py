@@ -16,7 +16,10 @@ SOURCES: tuple[Source, ...] = get_args(Source)
 READINGS: tuple[Reading, ...] = ("clean", "raw")
 CAMERAS: tuple[CameraModel, ...] = get_args(CameraModel)
 
-Choice = TypeVar("Choice", bound=str)
+ChoiceT = TypeVar("ChoiceT", bound=str)
+
+DEFAULT_MASK: Mapping[str, Any] = {"name": "mgm", "ratio": 0.75, "options": {}}
+"""The mask that the page begins with unless a run has its own."""
 
 MOST_FRAMES = 64
 MOST_STRIDE = 32
@@ -34,7 +37,7 @@ class TokenSizes:
     def grid(self, frames: int) -> tuple[int, int, int]:
         """Tokens (t, h, w) of a clip of so many frames; ConfigError if they do not divide into tubelets."""
         if frames % self.tubelet:
-            raise _invalid("frames", frames, f"a multiple of the {self.tubelet} frames of a token")
+            raise invalid_value("frames", frames, f"a multiple of the {self.tubelet} frames of a token")
         side = self.size // self.patch
         return frames // self.tubelet, side, side
 
@@ -113,10 +116,10 @@ def read_mask_request(given: object) -> MaskRequest:
         ConfigError, MaskError: an unknown name, or a value out of range.
     """
     asked = as_mapping("mask", given)
-    name = read_choice(asked, "name", list_masks(), "mgm")
-    ratio = asked.get("ratio", 0.75)
+    name = read_choice(asked, "name", list_masks(), DEFAULT_MASK["name"])
+    ratio = asked.get("ratio", DEFAULT_MASK["ratio"])
     if isinstance(ratio, bool) or not isinstance(ratio, int | float):
-        raise _invalid("ratio", ratio, "a number between 0 and 1")
+        raise invalid_value("ratio", ratio, "a number between 0 and 1")
     options = checked_options(name, as_mapping("options", asked.get("options", {})))
     return MaskRequest(build_mask(name, **options), float(ratio), options)
 
@@ -124,7 +127,7 @@ def read_mask_request(given: object) -> MaskRequest:
 def as_mapping(name: str, given: object) -> Mapping[str, Any]:
     """An object of JSON; ConfigError for anything else."""
     if not isinstance(given, dict):
-        raise _invalid(name, given, "an object")
+        raise invalid_value(name, given, "an object")
     return given
 
 
@@ -132,17 +135,17 @@ def read_integer(asked: Mapping[str, Any], name: str, default: int, *, low: int,
     """An integer in [low, high]; ConfigError for anything else."""
     value = asked.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _invalid(name, value, f"an integer from {low} to {high}")
+        raise invalid_value(name, value, f"an integer from {low} to {high}")
     return value
 
 
-def read_choice(asked: Mapping[str, Any], name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+def read_choice(asked: Mapping[str, Any], name: str, choices: tuple[ChoiceT, ...], default: ChoiceT) -> ChoiceT:
     """One of the choices; ConfigError for anything else."""
     value = asked.get(name, default)
     for choice in choices:
         if value == choice:
             return choice
-    raise _invalid(name, value, f"one of {', '.join(choices)}")
+    raise invalid_value(name, value, f"one of {', '.join(choices)}")
 
 
 def read_seed(asked: Mapping[str, Any]) -> int:
@@ -150,5 +153,6 @@ def read_seed(asked: Mapping[str, Any]) -> int:
     return read_integer(asked, "seed", 0, low=0, high=_MOST_NUMBER)
 
 
-def _invalid(name: str, found: object, expected: str) -> ConfigError:
+def invalid_value(name: str, found: object, expected: str) -> ConfigError:
+    """The error of a value of a request that is not as expected."""
     return ConfigError(name, f"found {str(found)[:80]!r}", expected, reason="invalid_value")

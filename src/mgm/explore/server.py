@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -48,9 +48,6 @@ from mgm.explore.request import (
 )
 from mgm.printable import printable
 from mgm.terminal import note
-
-if TYPE_CHECKING:
-    pass
 
 PAGE = Path(__file__).parent / "page"
 _UPLOADS_AT_ONCE = 4

@@ -12,7 +12,7 @@ from mgm.workers.pool import WorkerPool
 from mgm.workers.process import BeginItem, out_of_memory
 from mgm.workers.time_limit import TimeLimit
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 TIMEOUT_SECONDS = 300.0
@@ -20,14 +20,14 @@ TIMEOUT_SECONDS = 300.0
 
 
 def map_files(
-    function: Callable[[Item], ResultT],
-    items: Iterable[Item],
+    function: Callable[[ItemT], ResultT],
+    items: Iterable[ItemT],
     *,
     processes: int,
-    on_death: Callable[[Item, VideoError], ResultT],
+    on_death: Callable[[ItemT, VideoError], ResultT],
     timeout_seconds: float = TIMEOUT_SECONDS,
     ray: bool = False,
-) -> Iterator[tuple[Item, ResultT]]:
+) -> Iterator[tuple[ItemT, ResultT]]:
     """Yield (item, function(item)) of every item as it is done, in no particular order.
 
     A result is kept once it is yielded; only a few items per process are held at a time, for any length of `items`.
@@ -53,7 +53,7 @@ def map_files(
                 outcome = limited(item)
                 yield item, on_death(item, outcome) if isinstance(outcome, VideoError) else outcome
         return
-    pool: WorkerPool[tuple[int, Item], ResultT | VideoError] = WorkerPool(
+    pool: WorkerPool[tuple[int, ItemT], ResultT | VideoError] = WorkerPool(
         _OneItem(function),
         workers=len(first),
         timeout_seconds=timeout_seconds,
@@ -66,13 +66,13 @@ def map_files(
             yield item, on_death(item, result) if isinstance(result, VideoError) else result
 
 
-class _OneItem(Generic[Item, ResultT]):
+class _OneItem(Generic[ItemT, ResultT]):
     """A task of one item: its result, or the error of an item that was given up."""
 
-    def __init__(self, function: Callable[[Item], ResultT]) -> None:
+    def __init__(self, function: Callable[[ItemT], ResultT]) -> None:
         self._function = function
 
-    def __call__(self, task: tuple[int, Item], begin: BeginItem) -> ResultT | VideoError:
+    def __call__(self, task: tuple[int, ItemT], begin: BeginItem) -> ResultT | VideoError:
         number, item = task
         try:
             begin(number)

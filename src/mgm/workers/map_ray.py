@@ -8,17 +8,17 @@ from typing import Any, TypeVar
 
 from mgm.errors import FileError, VideoError
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
 def map_over_ray(
-    function: Callable[[Item], ResultT],
-    items: Iterable[Item],
+    function: Callable[[ItemT], ResultT],
+    items: Iterable[ItemT],
     *,
     processes: int,
-    on_death: Callable[[Item, VideoError], ResultT],
-) -> Iterator[tuple[Item, ResultT]]:
+    on_death: Callable[[ItemT, VideoError], ResultT],
+) -> Iterator[tuple[ItemT, ResultT]]:
     """Yield (item, function(item)) of every item as it is done, in no particular order.
 
     Tasks run in folders of their own: paths in the items must be absolute, and the same on all machines.
@@ -42,7 +42,7 @@ def map_over_ray(
         ray.init(log_to_driver=False, **local)
     task = ray.remote(num_cpus=1, max_retries=1)(function)
     left = iter(items)
-    running: dict[Any, Item] = {}
+    running: dict[Any, ItemT] = {}
     try:
         while True:
             # Enough tasks to keep a growing cluster busy, and few enough that a million videos do not fill its queue.

@@ -21,7 +21,7 @@ from mgm.errors import DataError, VideoError
 from mgm.workers.array_transfer import receive_arrays
 from mgm.workers.process import BeginItem, Marker, shielded, timed_out, work
 
-Task = TypeVar("Task")
+TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 
 _TASKS_HELD = 2
@@ -41,25 +41,25 @@ _MAX_DEATHS_OF_ITEM = 2
 
 
 @dataclass(slots=True)
-class _Worker(Generic[Task]):
+class _Worker(Generic[TaskT]):
     process: Any
     pipe: Connection
     marker: Marker
-    assigned: dict[int, Task] = field(default_factory=dict)  # by number, in the order of work
+    assigned: dict[int, TaskT] = field(default_factory=dict)  # by number, in the order of work
     known_bad: int = 0  # items of the pool's list of bad ones that were sent to this worker
     idle_since: float = 0.0  # when it was first seen to have tasks and to work on none; 0: it was not
 
 
-class _TaskQueue(Generic[Task]):
+class _TaskQueue(Generic[TaskT]):
     """Tasks with their numbers: new ones, those of lost processes, and suspects, which wait until everything else is done."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[TaskT]) -> None:
         self._fresh = enumerate(tasks)
-        self._again: list[tuple[int, Task]] = []
-        self._suspects: list[tuple[int, Task]] = []
+        self._again: list[tuple[int, TaskT]] = []
+        self._suspects: list[tuple[int, TaskT]] = []
         self._exhausted = False
 
-    def next(self, *, fresh: bool) -> tuple[int, Task] | None:
+    def next(self, *, fresh: bool) -> tuple[int, TaskT] | None:
         """The next task, new ones only if `fresh`; None if there is none now."""
         if self._again:
             return self._again.pop(0)
@@ -69,15 +69,15 @@ class _TaskQueue(Generic[Task]):
         self._exhausted = job is None
         return job
 
-    def next_suspect(self) -> tuple[int, Task] | None:
+    def next_suspect(self) -> tuple[int, TaskT] | None:
         """A task that killed a process, once no other task is left."""
         return self._suspects.pop(0) if self._exhausted and not self._again and self._suspects else None
 
-    def put_back(self, jobs: Iterable[tuple[int, Task]]) -> None:
+    def put_back(self, jobs: Iterable[tuple[int, TaskT]]) -> None:
         """Tasks of a lost process."""
         self._again = sorted([*self._again, *jobs], key=lambda job: job[0])
 
-    def put_suspect(self, job: tuple[int, Task]) -> None:
+    def put_suspect(self, job: tuple[int, TaskT]) -> None:
         """A task that a process died of, to be tried alone."""
         self._suspects.append(job)
 
@@ -86,7 +86,7 @@ class _TaskQueue(Generic[Task]):
         return self._exhausted and not self._again and not self._suspects
 
 
-class WorkerPool(Generic[Task, ResultT]):
+class WorkerPool(Generic[TaskT, ResultT]):
     """Processes that run one function over tasks, each of one or several numbered items; use it in a `with` block.
 
     An item that makes no progress for `timeout_seconds` costs its process, which is killed and replaced: nothing else stops code
@@ -110,7 +110,7 @@ class WorkerPool(Generic[Task, ResultT]):
 
     def __init__(
         self,
-        function: Callable[[Task, BeginItem], ResultT],
+        function: Callable[[TaskT, BeginItem], ResultT],
         *,
         workers: int,
         timeout_seconds: float,
@@ -128,11 +128,11 @@ class WorkerPool(Generic[Task, ResultT]):
         self._deaths: dict[int, int] = {}  # by item
         self._deaths_in_a_row = 0
         self._context: Any = multiprocessing.get_context(start_method or ("fork" if sys.platform == "linux" else None))
-        self._workers: list[_Worker[Task]] = []
+        self._workers: list[_Worker[TaskT]] = []
         for _ in range(workers):
             self._workers.append(self._start())
 
-    def __enter__(self) -> WorkerPool[Task, ResultT]:
+    def __enter__(self) -> WorkerPool[TaskT, ResultT]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -147,7 +147,7 @@ class WorkerPool(Generic[Task, ResultT]):
             worker.process.join(1)
         self._workers = []
 
-    def in_order(self, tasks: Iterable[Task]) -> Iterator[ResultT]:
+    def in_order(self, tasks: Iterable[TaskT]) -> Iterator[ResultT]:
         """The result of each task, in the order of the tasks. Tasks of a process that died run again at once.
 
         Raises:
@@ -157,16 +157,16 @@ class WorkerPool(Generic[Task, ResultT]):
         for _, result in self._results(tasks, ordered=True):
             yield result
 
-    def as_completed(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, ResultT]]:
+    def as_completed(self, tasks: Iterable[TaskT]) -> Iterator[tuple[TaskT, ResultT]]:
         """(task, its result) of each task as soon as it is done. A task that a process died of runs again alone, after all others.
 
         Raises as `in_order`, but any number of items may be bad.
         """
         yield from self._results(tasks, ordered=False)
 
-    def _results(self, tasks: Iterable[Task], *, ordered: bool) -> Iterator[tuple[Task, ResultT]]:
+    def _results(self, tasks: Iterable[TaskT], *, ordered: bool) -> Iterator[tuple[TaskT, ResultT]]:
         queue = _TaskQueue(tasks)
-        ready: dict[int, tuple[Task, tuple[str, Any]]] = {}
+        ready: dict[int, tuple[TaskT, tuple[str, Any]]] = {}
         awaited = 0
         while True:
             self._assign(queue, len(ready))
@@ -180,7 +180,7 @@ class WorkerPool(Generic[Task, ResultT]):
             elif queue.empty:
                 return
 
-    def _assign(self, queue: _TaskQueue[Task], ready: int) -> None:
+    def _assign(self, queue: _TaskQueue[TaskT], ready: int) -> None:
         """Give tasks to the processes that hold too few, so that `ready` results and those to come are not too many.
 
         In rounds: no process gets its second task before each has its first.
@@ -194,7 +194,7 @@ class WorkerPool(Generic[Task, ResultT]):
         if not any(worker.assigned for worker in self._workers) and (job := queue.next_suspect()) is not None:
             self._send(self._workers[0], *job)
 
-    def _start(self) -> _Worker[Task]:
+    def _start(self) -> _Worker[TaskT]:
         ours, theirs = self._context.Pipe()
         marker = Marker(self._context)
         forked = self._context.get_start_method() == "fork"
@@ -206,13 +206,15 @@ class WorkerPool(Generic[Task, ResultT]):
         theirs.close()
         return _Worker(process, ours, marker)
 
-    def _send(self, worker: _Worker[Task], number: int, task: Task) -> None:
+    def _send(self, worker: _Worker[TaskT], number: int, task: TaskT) -> None:
         worker.assigned[number] = task
         with suppress(OSError):  # a worker that died: `_wait` finds out the reason
             worker.pipe.send((number, task, self._bad[worker.known_bad :]))
             worker.known_bad = len(self._bad)
 
-    def _wait(self, queue: _TaskQueue[Task], ready: dict[int, tuple[Task, tuple[str, Any]]], *, ordered: bool) -> None:
+    def _wait(
+        self, queue: _TaskQueue[TaskT], ready: dict[int, tuple[TaskT, tuple[str, Any]]], *, ordered: bool
+    ) -> None:
         """Wait until something happens: results become ready, and the tasks of lost processes return to the queue."""
         left = [self._timeout - r[1] for worker in self._workers if (r := worker.marker.read()) is not None]
         # A short wait if no item is being worked on: the next one may hang.
@@ -243,8 +245,8 @@ class WorkerPool(Generic[Task, ResultT]):
 
     def _replace(
         self,
-        worker: _Worker[Task],
-        queue: _TaskQueue[Task],
+        worker: _Worker[TaskT],
+        queue: _TaskQueue[TaskT],
         *,
         ordered: bool,
         hung: int | None = None,
@@ -266,7 +268,7 @@ class WorkerPool(Generic[Task, ResultT]):
         self._workers[self._workers.index(worker)] = self._start()
         queue.put_back(jobs)
 
-    def _count_death(self, worker: _Worker[Task], item: int | None, ending: str, *, every: bool) -> bool:
+    def _count_death(self, worker: _Worker[TaskT], item: int | None, ending: str, *, every: bool) -> bool:
         """Record a process that died on an item, or between items; returns whether the item counts as bad now.
 
         Args:

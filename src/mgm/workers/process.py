@@ -120,6 +120,12 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def lower_priority() -> None:
+    """Leave the processor to other processes that want it; does nothing on Windows."""
+    if hasattr(os, "nice"):
+        os.nice(5)
+
+
 def work(
     function: Callable[[Any, BeginItem], Any],
     set_up: Callable[[], None] | None,

@@ -12,7 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from mgm.errors import VideoError
 from mgm.workers.process import on_progress, out_of_memory, timed_out
 
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 _CLEANING_SECONDS = 5.0
@@ -30,18 +30,18 @@ class _Outcome(NamedTuple, Generic[ResultT]):
     error: BaseException | None
 
 
-class _Worker(Generic[Item, ResultT]):
+class _Worker(Generic[ItemT, ResultT]):
     """A thread that works on one item after another, and the time of its last progress."""
 
-    def __init__(self, function: Callable[[Item], ResultT]) -> None:
-        self.items: SimpleQueue[tuple[Item] | None] = SimpleQueue()
+    def __init__(self, function: Callable[[ItemT], ResultT]) -> None:
+        self.items: SimpleQueue[tuple[ItemT] | None] = SimpleQueue()
         self.outcomes: SimpleQueue[_Outcome[ResultT]] = SimpleQueue()
         self.given_up = False
         self._function, self._last = function, time.monotonic()
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
-    def begin(self, item: Item) -> None:
+    def begin(self, item: ItemT) -> None:
         """Start the work on an item, and its time limit."""
         self._last = time.monotonic()
         self.items.put((item,))
@@ -67,7 +67,7 @@ class _Worker(Generic[Item, ResultT]):
                 return
 
 
-class TimeLimit(Generic[Item, ResultT]):
+class TimeLimit(Generic[ItemT, ResultT]):
     """Runs a function on items, each with a time limit; use it in a `with` block.
 
     All items share one thread until one of them reaches the limit: the allocator and FFmpeg keep things per thread, and a new one
@@ -78,11 +78,11 @@ class TimeLimit(Generic[Item, ResultT]):
         timeout_seconds: time without progress after which an item is given up.
     """
 
-    def __init__(self, function: Callable[[Item], ResultT], timeout_seconds: float) -> None:
+    def __init__(self, function: Callable[[ItemT], ResultT], timeout_seconds: float) -> None:
         self._function, self._timeout = function, timeout_seconds
-        self._worker: _Worker[Item, ResultT] | None = None
+        self._worker: _Worker[ItemT, ResultT] | None = None
 
-    def __call__(self, item: Item) -> ResultT | VideoError:
+    def __call__(self, item: ItemT) -> ResultT | VideoError:
         """`function(item)`, or the error of an item that reached the limit (reason "timed_out") or had no memory ("crashed").
 
         Work that hangs in FFmpeg or in the kernel cannot be ended, only left behind: it ends with this process, or at its next
@@ -108,12 +108,12 @@ class TimeLimit(Generic[Item, ResultT]):
         self._give_up(worker)
         return timed_out("", self._timeout)
 
-    def _give_up(self, worker: _Worker[Item, ResultT]) -> None:
+    def _give_up(self, worker: _Worker[ItemT, ResultT]) -> None:
         worker.given_up = True
         worker.items.put(None)
         self._worker = None
 
-    def __enter__(self) -> TimeLimit[Item, ResultT]:
+    def __enter__(self) -> TimeLimit[ItemT, ResultT]:
         return self
 
     def __exit__(

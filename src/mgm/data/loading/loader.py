@@ -257,13 +257,13 @@ def read_batch(
     return collate([sample for key in keys for sample in clips.read(key, begin_item, progress)])
 
 
-_Task = TypeVar("_Task")
-_Result = TypeVar("_Result")
+_TaskT = TypeVar("_TaskT")
+_ResultT = TypeVar("_ResultT")
 
 
 def _reading_pool(
-    read: Callable[[_Task, BeginItem], _Result], workers: int, timeout: float, paths: Sequence[str]
-) -> WorkerPool[_Task, _Result]:
+    read: Callable[[_TaskT, BeginItem], _ResultT], workers: int, timeout: float, paths: Sequence[str]
+) -> WorkerPool[_TaskT, _ResultT]:
     load_cached(compile_clip_kernels)  # forked processes share them: each would take 75 MB for itself
     return WorkerPool(
         read,

@@ -13,7 +13,7 @@ from mgm.models.encoder import Encoder
 from mgm.models.patches import to_255
 from mgm.models.spec import ModelSpec
 
-Sizes = TypeVar("Sizes")
+SizesT = TypeVar("SizesT")
 
 
 class Trunk(nn.Module, ABC):
@@ -87,7 +87,7 @@ class ViTTrunk(Trunk):
         return x[:, :, None]
 
 
-def sizes_of(name: str, spec: ModelSpec, known: Mapping[str, Sizes]) -> Sizes:
+def sizes_of(name: str, spec: ModelSpec, known: Mapping[str, SizesT]) -> SizesT:
     """The sizes of the network `name` for `spec.size`. Raises ModelError if it does not have this size."""
     if spec.size not in known:
         raise ModelError("size", f"found {spec.size!r}", f"{' or '.join(known)} for {name}", reason="unknown_name")

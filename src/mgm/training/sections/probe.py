@@ -17,7 +17,7 @@ LinearProtocolName = Literal["linear-sgd", "linear-lars", "linear-adamw"]
 Head = Literal["attentive", "linear", LinearProtocolName, "knn"]
 FeaturePooling = Literal["mean", "mean-std-max"]
 
-_Number = TypeVar("_Number", int, float)
+_NumberT = TypeVar("_NumberT", int, float)
 _NUMBERS: dict[str, tuple[Any, float]] = {
     "lr": (int | float, math.ulp(0)),
     "weight_decay": (int | float, 0),
@@ -28,7 +28,7 @@ _NUMBERS: dict[str, tuple[Any, float]] = {
 _EXAMPLES = {"lr": "[0.005, 0.001]", "weight_decay": "[0.01, 0.1]", "neighbours": "[1, 20]", "shots": "[1, 5]"}
 
 
-def _listed(value: _Number | tuple[_Number, ...]) -> tuple[_Number, ...]:
+def _listed(value: _NumberT | tuple[_NumberT, ...]) -> tuple[_NumberT, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 

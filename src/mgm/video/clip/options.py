@@ -207,24 +207,24 @@ def _invalid(name: str, option: str, value: object, expected: str, *, reason: Re
 
 
 Keywords = ParamSpec("Keywords")
-Options = TypeVar("Options", covariant=True)
-Subject = TypeVar("Subject")
-More = TypeVar("More")
+OptionsT = TypeVar("OptionsT", covariant=True)
+SubjectT = TypeVar("SubjectT")
+MoreT = TypeVar("MoreT")
 ResultT = TypeVar("ResultT")
 
 
-class _TakesKeywords(Protocol[Options, Keywords]):
+class _TakesKeywords(Protocol[OptionsT, Keywords]):
     @overload
     def __call__(
-        self, function: Callable[[Subject, Options], ResultT], /
-    ) -> Callable[Concatenate[Subject, Keywords], ResultT]: ...
+        self, function: Callable[[SubjectT, OptionsT], ResultT], /
+    ) -> Callable[Concatenate[SubjectT, Keywords], ResultT]: ...
     @overload
     def __call__(
-        self, function: Callable[[Subject, More, Options], ResultT], /
-    ) -> Callable[Concatenate[Subject, More, Keywords], ResultT]: ...
+        self, function: Callable[[SubjectT, MoreT, OptionsT], ResultT], /
+    ) -> Callable[Concatenate[SubjectT, MoreT, Keywords], ResultT]: ...
 
 
-def keywords_of(options: Callable[Keywords, Options]) -> _TakesKeywords[Options, Keywords]:
+def keywords_of(options: Callable[Keywords, OptionsT]) -> _TakesKeywords[OptionsT, Keywords]:
     """Let a function that takes an options object last take its fields as keyword arguments instead.
 
     Editors, type checkers and `help` show the fields with their types and defaults, so that an option is added in one place. The
