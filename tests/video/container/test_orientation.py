@@ -8,7 +8,7 @@ import pytest
 
 from mgm.errors import VideoError
 from mgm.show.overlay import _pictures
-from mgm.video import read_clip, read_motion
+from mgm.video import VideoReader, read_clip, read_motion
 from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.container.metadata import read_video_info
 from mgm.video.container.orientation import Orientation
@@ -108,5 +108,9 @@ def test_an_orientation_within_the_stream_holds_for_all_pictures(
     for start in (0, 3, 8, 13, 23):
         clip = read_clip(path, start=start, frames=1, size=None)
         np.testing.assert_array_equal(clip.frames[0], expected[start], err_msg=str(start))
+    with VideoReader(path) as reader:
+        for motion in (None, "codec", None):  # each opens the file again, for another decoder
+            clip = reader.read_clip(start=23, frames=1, size=None, motion=motion)
+            np.testing.assert_array_equal(clip.frames[0], expected[23], err_msg=str(motion))
     transcode_video(path, tmp_path / "out.mp4", KEEP)
     assert np.abs(frames_of(tmp_path / "out.mp4") - np.stack(expected).astype(int)).mean() < 4

@@ -314,8 +314,10 @@ class VideoReader:
         )
         video = self._open(Shortcuts())
         if video.stream.codec_context.is_open and video.settings != settings:
+            before = video
             self.close()
             video = self._open(Shortcuts())
+            video.timed, video.orientation = before.timed, before.orientation  # as its first packets have shown
         if video.stream.codec_context.is_open:
             video.stream.codec_context.flush_buffers()  # it has seen the end of the clip before
         else:
