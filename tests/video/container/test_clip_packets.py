@@ -35,6 +35,17 @@ def check(path: Path, *, draws: int = 12, motion: str | None = None) -> None:
                 np.testing.assert_array_equal(clip.frames, whole[clip.frame_indices], err_msg=str(query))
 
 
+def check_times(path: Path) -> None:
+    """Times ascend evenly, and each leads back to its frame."""
+    with VideoReader(path) as reader:
+        times = reader.read_clip(frames=None, stride=1, size=16, motion=None).pts_seconds
+        np.testing.assert_allclose(np.diff(times), 1 / 25, atol=1e-3)
+        np.testing.assert_array_equal(times, reader.read_motion(motion="auto").pts_seconds)
+        for number in (0, 7, len(times) // 2 + 1, len(times) - 1):
+            clip = reader.read_clip(start_seconds=times[number], frames=1, size=16, motion=None)
+            assert clip.frame_indices.tolist() == [number]
+
+
 def copy_packets(
     source: Path, target: Path, change: Callable[[list[av.Packet]], Iterable[av.Packet]], **options: str
 ) -> Path:
@@ -84,6 +95,40 @@ def test_a_clock_that_starts_again(tmp_path: Path, suffix: str):
     both = tmp_path / f"both.{suffix}"
     both.write_bytes(one.read_bytes() * 2)
     check(both)
+    check_times(both)
+
+
+def two_in_one(packets: list[av.Packet]) -> Iterable[av.Packet]:
+    """As DivX packs a B-picture with the picture that it refers to; a placeholder follows in its place."""
+    vop, user_data = b"\0\0\1\xb6", b"\0\0\1\xb2DivX503b1393p"
+    kinds = [bytes(packet)[bytes(packet).index(vop) + 4] >> 6 for packet in packets]
+    for number, packet in enumerate(packets):
+        data = bytes(packet)
+        if number + 1 < len(packets) and kinds[number + 1] == 2:
+            data += bytes(packets[number + 1])
+        elif kinds[number] == 2:
+            data = vop + b"\x7f"
+        new = av.Packet(data.replace(vop, user_data + vop, 1) if packet.is_keyframe else data)
+        new.pts = new.dts = number
+        new.time_base, new.is_keyframe = Fraction(1, 25), packet.is_keyframe
+        yield new
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv"])
+def test_two_pictures_in_one_packet(tmp_path: Path, suffix: str):
+    source = encode_moving(tmp_path / "source.avi", frames=40, codec="mpeg4", options={"g": 8, "bf": 1})
+    path = copy_packets(source, tmp_path / f"packed.{suffix}", two_in_one)
+    assert len(decode_whole(path)) == 40
+    check(path, motion="auto")
+    found, right = (read_motion(one, motion="auto").motion for one in (path, source))
+    np.testing.assert_allclose(found.vectors, right.vectors, atol=1e-5)
+    with VideoReader(path) as reader:
+        times = reader.read_clip(frames=None, stride=1, size=16, motion=None).pts_seconds
+        assert (np.diff(times) >= 0).all()
+        for number in (0, 7, 21):
+            last = np.flatnonzero(times == times[number])[-1]  # two frames may have one time
+            clip = reader.read_clip(start_seconds=times[number], frames=1, size=16, motion=None)
+            assert clip.frame_indices.tolist() == [last]
 
 
 @pytest.mark.parametrize(

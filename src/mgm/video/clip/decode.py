@@ -15,6 +15,7 @@ from mgm.video.clip.options import Crop
 from mgm.video.clip.plan import ClipPlan, FrameNeeds, frame_needs, sample_frames
 from mgm.video.clip.rgb import FrameConverter, MultiCropConverter, PictureConverter
 from mgm.video.container.clip_packets import PacketWindow
+from mgm.video.container.frame_clock import FrameClock
 from mgm.video.container.shortcuts import ShortcutFailedError, UncountableError
 from mgm.video.container.stream import OpenVideo, Packet, decode_packet
 from mgm.video.motion.estimators import PairwiseMotion
@@ -133,9 +134,10 @@ class ClipDecoder:
     _number: dict[int, int] = field(init=False)
     _picture: PictureConverter | None = field(init=False, default=None)
     _observing: bool = field(init=False, default=True)
-    _newest_time: float | None = field(init=False, default=None)  # of a counted frame
+    _clock: FrameClock = field(init=False)
 
     def __post_init__(self) -> None:
+        self._clock = FrameClock(self.video)
         self._number = self.window.frame_numbers
         self.pending = {pts for pts, number in self._number.items() if self.needs.any(number)}
         if self.pairs is not None:
@@ -188,7 +190,7 @@ class ClipDecoder:
             self.pending.discard(time)
         else:
             number = time = len(self.frames)
-            seconds = self._counted_seconds(number, packet)
+            seconds = self._clock(None if packet is None else self.window.coded[packet].own_time)
         # Where frames are counted, later ones may leave the decoder, too.
         if self._observing and needs.any(number) and (self._number or self._last is None or number <= self._last):
             self.converter.observe(frame)
@@ -205,14 +207,6 @@ class ClipDecoder:
         images = self.converter(frame) if number in needs.image else None
         shape = frame.height, frame.width
         self.frames[number] = DecodedFrame(time, seconds, self.newest, images, vectors, shape, packet)
-
-    def _counted_seconds(self, number: int, packet: int | None) -> float:
-        """The presentation time of a counted frame."""
-        if not self.video.timed:
-            return self.video.seconds(number, packet)
-        own = None if packet is None else self.window.coded[packet].own_time
-        self._newest_time = self.video.time_after(self._newest_time, own)
-        return self._newest_time * self.video.time_base
 
     def _is_complete(self, last: int | None) -> bool:
         """Whether no further picture is needed, if none is pending."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from mgm.errors import VideoError
+from mgm.video.container.frame_clock import FrameClock
 from mgm.video.container.h264 import parse_first_slice
 from mgm.video.container.keyframes import MOST_EMPTY, Keyframe, KeyframeIndex
 from mgm.video.container.shortcuts import ShortcutFailedError, Shortcuts, UncountableError
@@ -316,14 +317,14 @@ def _count_until(video: OpenVideo, demuxed: Iterator[Packet], time: int, seconds
 
 def frame_at_by_decoding(video: OpenVideo, seconds: float) -> int:
     """`frame_at` for streams whose packets are not frames: decodes a freshly opened video up to that time."""
-    end = 0.0
-    number = -1
+    clock, end, number = FrameClock(video), 0.0, -1
     for number, frame in enumerate(decode_all(video)):
-        if frame.pts is None or not video.timed:
+        if not video.timed:
             return _by_rate(video, seconds)
-        if frame.pts * video.time_base > seconds + _TICK * video.time_base:
+        shown = clock(frame.pts)
+        if shown > seconds + _TICK * video.time_base:
             return max(number - 1, 0)
-        end = frame.pts * video.time_base + 1 / (video.rate or 25)
+        end = shown + 1 / (video.rate or 25)
     _check_end(video, seconds, end)
     return number
 

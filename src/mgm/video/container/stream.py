@@ -135,15 +135,6 @@ class OpenVideo:
         """Time from one frame to the next by the container's rate, in the stream's time base; 1 without a rate."""
         return 1 / (self.rate * self.time_base) if self.rate else 1.0
 
-    def time_after(self, last: float | None, own: int | None) -> float:
-        """The time of a frame of a stream with true times, in its time base: its own, or the usual interval after the frame before.
-
-        Args:
-            last: the time of the frame before; None: it is the first.
-            own: the presentation time of its packet; None: it has none, such as the short pictures that share one.
-        """
-        return (last or 0.0) + self.usual_interval if own is None else float(own)
-
     def seconds(self, number: int, pts: int | None) -> float:
         """The presentation time of frame `number`, whose picture carries `pts`: without true times, by the rate; NaN: unknown."""
         if self.timed:

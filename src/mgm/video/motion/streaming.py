@@ -11,6 +11,7 @@ import av.video.frame
 import numpy as np
 import numpy.typing as npt
 
+from mgm.video.container.frame_clock import FrameClock
 from mgm.video.container.h264 import SliceInfo, may_hold_fields, parameter_sets, parse_first_slice
 from mgm.video.container.orientation import UPRIGHT, Orientation
 from mgm.video.container.stream import MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
@@ -125,6 +126,10 @@ class _FrameQueue:
     last: float | None = None  # time of the newest frame
     anchor: float | None = None  # time of the newest I- or P-frame that has left the queue
     orientation: Orientation | None = None  # of the first frame; a container declares one for all
+    clock: FrameClock = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = FrameClock(self.video)
 
     def push(self, frames: list[av.video.frame.VideoFrame]) -> Iterator[FrameMotion]:
         """Accept decoded frames; yield those that are ready."""
@@ -163,11 +168,10 @@ class _FrameQueue:
             self.orientation = Orientation.of(frame, self.video.name)
         own = frame.pts if frame.pts is not None and self._has_time(frame.pts) else None
         if self.video.timed:
-            usual, time = self.video.usual_interval, self.video.time_after(self.last, own)
-            pts_seconds = time * self.video.time_base
+            usual = self.video.usual_interval
+            time = (self.last or 0.0) + usual if own is None else float(own)
         else:
             usual, time = 1.0, float(self.count)
-            pts_seconds = self.video.seconds(self.count, frame.pts)
         if own is None and frame.pts is not None:
             self.times[frame.pts] = time
         unused = frame.pts in self.unused
@@ -177,7 +181,7 @@ class _FrameQueue:
             _QueuedFrame(
                 index=self.count,
                 time=time,
-                pts_seconds=pts_seconds,
+                pts_seconds=self.clock(own),
                 picture_type=PICTURE_TYPES[int(frame.pict_type)],
                 is_key=bool(frame.key_frame),
                 interval=interval,

@@ -198,9 +198,7 @@ class _Tally:
     run: int = 0
     b_run: int = 0
     kinds: set[str] = field(default_factory=set)
-    last: float = -math.inf
     elapsed: float = 0.0
-    resets: int = 0  # recordings that were joined: the clock starts again
     previous: float | None = None
     shortest: float = math.inf
     longest: float = -math.inf
@@ -228,11 +226,8 @@ class _Tally:
             vectors = frame.field.vectors
             squares = np.square(vectors[..., 0]) + np.square(vectors[..., 1])  # a third of np.hypot's time
             self.length += float(np.sqrt(squares[frame.field.valid]).sum(dtype=np.float64))
-        self.last = max(self.last, frame.pts_seconds)
-        step = 0.0 if self.previous is None else frame.pts_seconds - self.previous
-        if step < 0:
-            self.resets += 1
-        elif self.previous is not None:
+        if self.previous is not None:
+            step = frame.pts_seconds - self.previous
             self.elapsed += step
             self.shortest, self.longest = min(self.shortest, step), max(self.longest, step)
         self.previous = frame.pts_seconds
@@ -243,9 +238,9 @@ class _Tally:
             return replace(record, frames=0)
         # Raw streams have no clock; FFmpeg only assumes a rate for them.
         clock = video.stream.start_time is not None and math.isfinite(self.elapsed)
-        fps = record.fps or ((self.frames - 1 - self.resets) / self.elapsed if clock and self.elapsed else None)
+        fps = record.fps or ((self.frames - 1) / self.elapsed if clock and self.elapsed else None)
         interval = 1 / fps if fps else 0.0
-        self.end = round(self.last + interval, 6) if clock else None
+        self.end = None if self.previous is None or not clock else round(self.previous + interval, 6)
         motion = self.length / self.cells if self.cells else None
         # A regular clock, rounded to the container's, has intervals that differ by one unit; many containers count milliseconds.
         # One that counts frames rounds nothing: an interval of two units is a gap.
@@ -258,7 +253,7 @@ class _Tally:
             fps=fps,
             frames=self.frames,
             variable_rate=self.longest - self.shortest > rounding if clock and video.timed else None,
-            seconds=round(self.elapsed + (1 + self.resets) * interval, 6) if clock else None,
+            seconds=round(self.elapsed + interval, 6) if clock else None,
             gop=self.gop,
             key_frames=self.key_frames,
             b_frames="B" in self.kinds,
