@@ -15,6 +15,7 @@ class SmallNetwork(VideoNetwork):
 
     feature_dim = 16
     depth = 2
+    first_layers = ("stem", "norm")
 
     def __init__(self, options: NetworkOptions) -> None:
         clips = options.given("classes", "labels", "frames", "size")
@@ -34,12 +35,6 @@ class SmallNetwork(VideoNetwork):
     def classify(self, features: Tensor) -> Tensor:
         logits: Tensor = self.head(self.dropout(features.mean(1)))
         return logits
-
-    def depth_of(self, name: str) -> int:
-        part, _, rest = name.partition(".")
-        if part == "blocks":
-            return int(rest.partition(".")[0]) + 1
-        return 0 if part in ("stem", "norm") else self.depth + 1
 
 
 def rename(key: str) -> str | None:

@@ -14,12 +14,10 @@ from torch import Tensor
 
 from mgm.errors import ModelError
 from mgm.models.convert.shapes import PATCH_KERNEL, kernel_sizes
+from mgm.models.networks.network import PIXEL_MEAN, PIXEL_STD
 from mgm.models.patches import MEAN, STD
 from mgm.models.state_dict import check_floating, misshapen, wrong_shapes
 
-# MAE-ST normalises every channel with these values.
-_MEAN: Final = 0.45
-_STD: Final = 0.225
 _POSITIONS: Final = {"pos_embed_spatial": "encoder.position_space", "pos_embed_temporal": "encoder.position_time"}
 _CLASS_TOKEN: Final = ("cls_token", "pos_embed_class")
 
@@ -105,7 +103,7 @@ def _normalise_as_imagenet(ours: dict[str, Tensor]) -> None:
     """W x + b of x = (p - .45) / .225 as W' y + b' of y = (p - MEAN) / STD, p in [0, 1]."""
     kernel = ours.pop("encoder.patch_embed.proj.weight").double()
     bias = ours.pop("encoder.patch_embed.proj.bias").double()
-    scale = (torch.tensor(STD, dtype=torch.float64) / _STD).view(3, 1, 1, 1)
-    shift = ((torch.tensor(MEAN, dtype=torch.float64) - _MEAN) / _STD).view(3, 1, 1, 1)
+    scale = (torch.tensor(STD, dtype=torch.float64) / PIXEL_STD).view(3, 1, 1, 1)
+    shift = ((torch.tensor(MEAN, dtype=torch.float64) - PIXEL_MEAN) / PIXEL_STD).view(3, 1, 1, 1)
     ours[PATCH_KERNEL] = (kernel * scale).float()
     ours["encoder.patch_embed.bias"] = (bias + (kernel * shift).sum((1, 2, 3, 4))).float()

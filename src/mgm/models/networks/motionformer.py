@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mgm.errors import ModelError
 from mgm.models.attention import Mlp, Residual, linear_drop_path, split_heads
 from mgm.models.networks.class_names import ClassList
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, central, vit_on_grid
 from mgm.models.networks.network import VideoNetwork
-from mgm.models.networks.patch_grid import patches_per_side, start_linear_layers
+from mgm.models.networks.vit_parts import patches_per_side, start_linear_layers, tubelets_per_clip
 from mgm.models.networks.weights import WeightsFormat, same_name, vit_formats
 
 TrajectoryValues = Literal["input", "projected"]
@@ -44,10 +43,7 @@ class MotionformerSpec:
     @property
     def steps(self) -> int:
         """Tubelets of a clip. Raises ModelError unless they fill it."""
-        if self.frames < self.tubelet or self.frames % self.tubelet:
-            expected = f"a multiple of the tubelet, {self.tubelet}"
-            raise ModelError("frames", f"found {self.frames}", expected, reason="invalid_value")
-        return self.frames // self.tubelet
+        return tubelets_per_clip(self.frames, self.tubelet)
 
 
 class Motionformer(VideoNetwork):
@@ -55,6 +51,8 @@ class Motionformer(VideoNetwork):
 
     Weights have the authors' names. `patch_embed`, of single frames, is in their files and never used. dropout: before the head.
     """
+
+    first_layers = ("cls_token", "pos_embed", "temp_embed", "patch_embed")
 
     def __init__(
         self, spec: MotionformerSpec, *, classes: int, labels: Sequence[str] | None = None, dropout: float = 0.0
@@ -97,12 +95,6 @@ class Motionformer(VideoNetwork):
         """Logits of the class token."""
         logits: Tensor = self.head(self.dropout(self.pre_logits["fc"](features[:, 0]).tanh()))
         return logits
-
-    def depth_of(self, name: str) -> int:
-        """See `VideoNetwork`."""
-        if name.startswith(("cls_token", "pos_embed", "temp_embed", "patch_embed")):
-            return 0
-        return int(name.split(".")[1]) + 1 if name.startswith("blocks.") else self.depth + 1
 
 
 class TrajectoryAttention(nn.Module):

@@ -20,9 +20,8 @@ from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.mvit_blocks import MultiscaleBlock
 from mgm.models.networks.mvit_names import FORMATS
 from mgm.models.networks.mvit_spec import EPS, PATCH_KERNEL, PATCH_PADDING, PATCH_STRIDE, Grid, MViTSpec
-from mgm.models.networks.network import VideoNetwork
-
-PIXEL_MEAN, PIXEL_STD = 0.45, 0.225
+from mgm.models.networks.network import PIXEL_MEAN, PIXEL_STD, VideoNetwork
+from mgm.models.networks.vit_parts import start_linear_layers
 
 
 class MViT(VideoNetwork):
@@ -33,6 +32,8 @@ class MViT(VideoNetwork):
     drop_path: rate of stochastic depth of the last block, growing linearly from 0. dropout: before the head.
     Another clip than `spec` says is possible with relative positions, whose tables are interpolated.
     """
+
+    first_layers = ("class_token", "position_", "patch_embed")
 
     def __init__(
         self,
@@ -115,18 +116,8 @@ class MViT(VideoNetwork):
             return value  # another width is reported as misshapen
         return F.interpolate(value.T[None].float(), size=len(own), mode="linear")[0].T.to(value).contiguous()
 
-    def depth_of(self, name: str) -> int:
-        """See `VideoNetwork`; the norm belongs to the head's layer."""
-        part, *rest = name.split(".")
-        if part == "blocks":
-            return int(rest[0]) + 1
-        return self.depth + 1 if part in ("norm", "head") else 0
-
     def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                nn.init.zeros_(module.bias)
+        start_linear_layers(self)
         for name, table in self.named_parameters():
             if "position_" in name or "relative_" in name or name == "class_token":
                 nn.init.trunc_normal_(table, std=0.02)

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 from mgm.models.sizes import check_classes
 
+PIXEL_MEAN, PIXEL_STD = 0.45, 0.225
+"""Of RGB in [0, 1], as PySlowFast normalises every channel."""
+
 
 class CatalogBuild(NamedTuple):
     """How a network of the catalog was built: the name of its entry, frames and side in pixels of its clips."""
@@ -26,7 +29,7 @@ class VideoNetwork(nn.Module, ABC):
 
     A padded first convolution is why: a difference of normalisations cannot be folded into it, as it can for ViT's patches.
     Subclasses set `feature_dim` and `head`, the last linear layer (`features` and `classify` are below); a subclass whose
-    recipe has layer decay also sets `depth` and overrides `depth_of`.
+    recipe has layer decay also sets `depth`, and `first_layers` and `blocks_below` or its own `depth_of`.
 
     classes: number of labels. labels: their names in the order of the logits; None if unknown.
     mean, std: of RGB in [0, 1], one number or one per channel: the input of `features` is (x - mean) / std.
@@ -38,6 +41,10 @@ class VideoNetwork(nn.Module, ABC):
     head: nn.Linear
     depth: int = 0
     """Number of blocks, for layer decay; 0: the network's recipe has none."""
+    first_layers: tuple[str, ...] = ()
+    """Beginnings of the names of the parameters before the first block."""
+    blocks_below: str = "blocks."
+    """Beginning of the names of the blocks' parameters, before the number of the block."""
     catalog_build: CatalogBuild | None = None
     """Set where a network comes from the catalog; None: built by hand. An export describes it."""
 
@@ -94,7 +101,11 @@ class VideoNetwork(nn.Module, ABC):
 
     def depth_of(self, name: str) -> int:
         """The layer of a parameter for layer decay: 0 for the first embedding, k + 1 for block k, `depth` + 1 for the head."""
-        return self.depth + 1
+        if name.startswith(self.first_layers):
+            return 0
+        if not name.startswith(self.blocks_below):
+            return self.depth + 1
+        return int(name.removeprefix(self.blocks_below).partition(".")[0]) + 1
 
     def fit(self, name: str, value: Tensor) -> Tensor:
         """The weight `name` of other clips or windows as this network holds it, such as an interpolated table."""

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from mgm.errors import ModelError
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
-from mgm.models.networks.network import VideoNetwork, check_no_stochastic_depth
+from mgm.models.networks.network import PIXEL_MEAN, PIXEL_STD, VideoNetwork, check_no_stochastic_depth
 from mgm.models.networks.slowfast_names import FORMATS
 
-PIXEL_MEAN, PIXEL_STD = 0.45, 0.225
 # Kinetics configurations of the authors; the fast pathway has one eighth of the channels.
 STEM = 64
 INNER, OUTER = (64, 128, 256, 512), (256, 512, 1024, 2048)

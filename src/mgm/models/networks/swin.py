@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mgm.models.attention import Mlp, Residual, linear_drop_path, run_block
+from mgm.models.networks.vit_parts import start_linear_layers
 
 Window: TypeAlias = tuple[int, int, int]
 """Cells along (time, height, width)."""
@@ -62,7 +63,7 @@ class SwinBackbone(nn.Module):
         )
         self.norm = nn.LayerNorm(spec.widths[-1])
         self.set_drop_path(drop_path)
-        self.apply(_initialise)
+        start_linear_layers(self)
 
     def set_drop_path(self, rate: float) -> None:
         """Set stochastic depth: 0 in the first block, growing linearly to `rate` in the last."""
@@ -244,10 +245,3 @@ def _join(x: Tensor, window: tuple[int, ...], sides: Iterable[int]) -> Tensor:
     (t, h, w), (a, b, c) = sides, window
     cut = x.reshape(len(x), t // a, h // b, w // c, a, b, c, -1).permute(0, 1, 4, 2, 5, 3, 6, 7)
     return cut.reshape(len(x), t, h, w, x.shape[-1])
-
-
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

@@ -18,8 +18,8 @@ from mgm.models.attention import Mlp, Residual, linear_drop_path, split_heads
 from mgm.models.networks.class_names import ClassList
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, vit_on_grid
-from mgm.models.networks.network import VideoNetwork
-from mgm.models.networks.patch_grid import patches_per_side, start_linear_layers
+from mgm.models.networks.network import PIXEL_MEAN, PIXEL_STD, VideoNetwork
+from mgm.models.networks.vit_parts import patches_per_side, start_linear_layers
 from mgm.models.networks.weights import WeightsFormat, same_name, vit_formats
 
 _EPS: Final = 1e-6
@@ -44,10 +44,14 @@ class TimeSformer(VideoNetwork):
     Weights have the authors' names. dropout: rate before the head.
     """
 
+    first_layers = ("cls_token", "pos_embed", "time_embed", "patch_embed")
+
     def __init__(
         self, spec: TimeSformerSpec, *, classes: int, labels: Sequence[str] | None = None, dropout: float = 0.0
     ) -> None:
-        super().__init__(classes=classes, labels=labels, mean=0.45, std=0.225, frames=spec.frames, size=spec.size)
+        super().__init__(
+            classes=classes, labels=labels, mean=PIXEL_MEAN, std=PIXEL_STD, frames=spec.frames, size=spec.size
+        )
         self.feature_dim, self.depth = spec.dim, spec.depth
         places = patches_per_side(spec.size, spec.patch) ** 2
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, spec.dim, spec.patch, spec.patch)})
@@ -86,12 +90,6 @@ class TimeSformer(VideoNetwork):
         """Logits of the class token."""
         logits: Tensor = self.head(self.dropout(features[:, 0]))
         return logits
-
-    def depth_of(self, name: str) -> int:
-        """See `VideoNetwork`."""
-        if name.startswith(("cls_token", "pos_embed", "time_embed", "patch_embed")):
-            return 0
-        return int(name.split(".")[1]) + 1 if name.startswith("blocks.") else self.depth + 1
 
 
 class SelfAttention(nn.Module):

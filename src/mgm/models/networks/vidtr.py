@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.image_start import State, check_image, positions, vit
 from mgm.models.networks.network import VideoNetwork
-from mgm.models.networks.patch_grid import patches_per_side
+from mgm.models.networks.vit_parts import patches_per_side
 from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat, vit_formats
 from mgm.models.patches import MEAN, STD
 
@@ -46,6 +46,9 @@ class VidTr(VideoNetwork):
 
     Weights have the authors' names but for the last layer, `fc` there. dropout: rate before the head.
     """
+
+    first_layers = ("cls_", "pos_embedding", "conv_stem")
+    blocks_below = "encoder.layers."
 
     def __init__(
         self, spec: VidTrSpec, *, classes: int, labels: Sequence[str] | None = None, dropout: float = 0.5
@@ -85,12 +88,6 @@ class VidTr(VideoNetwork):
         """Logits of the token of the whole clip."""
         logits: Tensor = self.head(self.dropout(features[:, 0]))
         return logits
-
-    def depth_of(self, name: str) -> int:
-        """See `VideoNetwork`."""
-        if name.startswith(("cls_", "pos_embedding", "conv_stem")):
-            return 0
-        return int(name.split(".")[2]) + 1 if name.startswith("encoder.layers.") else self.depth + 1
 
 
 class SeparableAttention(nn.Module):

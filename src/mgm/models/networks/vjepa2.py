@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mgm.errors import ModelError
 from mgm.models.networks.entry import NetworkEntry, NetworkOptions
 from mgm.models.networks.network import VideoNetwork
+from mgm.models.networks.vit_parts import tubelets_per_clip
 from mgm.models.networks.weights import ALL_BUT_HEAD, WeightsFormat
 from mgm.models.patches import MEAN, STD
 
@@ -36,6 +37,9 @@ class VJepa2Spec:
 class VJepa2(VideoNetwork):
     """A ViT of tubelets with rotary positions of three axes; `classify` is the mean of its tokens and a linear layer."""
 
+    first_layers = ("encoder.embeddings.",)
+    blocks_below = "encoder.layer."
+
     def __init__(
         self,
         spec: VJepa2Spec,
@@ -48,9 +52,8 @@ class VJepa2(VideoNetwork):
         drop_path: float = 0.0,
     ) -> None:
         super().__init__(classes=classes, labels=labels, mean=MEAN, std=STD, frames=frames, size=size)
-        if frames is not None and frames % _TUBELET:
-            expected = f"a multiple of the tubelet, {_TUBELET}"
-            raise ModelError("frames", f"found {frames}", expected, reason="invalid_value")
+        if frames is not None:
+            tubelets_per_clip(frames, _TUBELET)
         self.feature_dim, self.depth = spec.dim, spec.depth
         self.encoder = _encoder(spec, size, drop_path)
         self.dropout = nn.Dropout(dropout)
@@ -67,12 +70,6 @@ class VJepa2(VideoNetwork):
         """See `VideoNetwork.classify`."""
         logits: Tensor = self.head(self.dropout(features.mean(1)))
         return logits
-
-    def depth_of(self, name: str) -> int:
-        """See `VideoNetwork`."""
-        if name.startswith("encoder.embeddings."):
-            return 0
-        return int(name.split(".")[2]) + 1 if name.startswith("encoder.layer.") else self.depth + 1
 
 
 def _encoder(spec: VJepa2Spec, size: int, drop_path: float) -> nn.Module:

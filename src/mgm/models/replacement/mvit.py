@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from mgm.errors import ModelError
 from mgm.models.attention import linear_drop_path
-from mgm.models.networks.mvit import MASKFEAT_S, PIXEL_MEAN, PIXEL_STD, MViT
+from mgm.models.networks.mvit import MASKFEAT_S, MViT
 from mgm.models.networks.mvit_spec import MViTSpec
+from mgm.models.networks.network import PIXEL_MEAN, PIXEL_STD
 from mgm.models.replacement.trunk import Trunk, normalised, sizes_of, wrong_tokens
 from mgm.models.spec import ModelSpec
 

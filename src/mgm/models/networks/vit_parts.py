@@ -1,4 +1,4 @@
-"""What the ViTs of the catalog share: the grid of their patches, and how they start."""
+"""What the transformers of the catalog share: the grid of their patches, and how they start."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ def patches_per_side(size: int, patch: int) -> int:
     if size < patch or size % patch:
         raise ModelError("size", f"found {size} pixels", f"a multiple of the patch, {patch}", reason="invalid_value")
     return size // patch
+
+
+def tubelets_per_clip(frames: int, tubelet: int) -> int:
+    """Tubelets of `tubelet` frames in a clip. Raises ModelError unless they fill it."""
+    if frames < tubelet or frames % tubelet:
+        expected = f"a multiple of the tubelet, {tubelet}"
+        raise ModelError("frames", f"found {frames}", expected, reason="invalid_value")
+    return frames // tubelet
 
 
 def start_linear_layers(module: nn.Module) -> None:
