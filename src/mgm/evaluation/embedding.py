@@ -154,14 +154,14 @@ def _of_views(found: Features, readable: ReadableSet, about: dict[str, Any]) -> 
     paths = [videos.items.paths[index] for index in found.index]
     splits = ["train" if index < len(videos.train) else "test" for index in found.index]
     return Embeddings(
-        found.pooled.numpy(),
-        tuple(paths[video] for video in owner),
-        tuple(splits[video] for video in owner),
-        found.label[found.owner].numpy(),
-        videos.classes,
-        found.places,
-        about,
-        {**readable.unreadable, **found.unreadable},
+        features=found.pooled.numpy(),
+        path=tuple(paths[video] for video in owner),
+        split=tuple(splits[video] for video in owner),
+        label=found.label[found.owner].numpy(),
+        classes=videos.classes,
+        places=found.places,
+        about=about,
+        unreadable={**readable.unreadable, **found.unreadable},
     )
 
 

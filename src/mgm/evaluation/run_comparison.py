@@ -215,8 +215,20 @@ def gain_of_runs(
         single = [name for name, runs in (("A", before), ("B", after)) if len(runs) == 1]
         method = f"over {covered} and seeds" + (f", except that of {single[0]}: one run" if single else "")
     before_each, after_each = (tuple(map(float, hits.mean(1))) for hits in (before, after))
-    whole = count if expected is None else expected
-    return RunGain(before_each, after_each, value, low, high, method, p, resampled, count, whole, chance, certain)
+    return RunGain(
+        before=before_each,
+        after=after_each,
+        value=value,
+        low=low,
+        high=high,
+        method=method,
+        p=p,
+        bootstrap=resampled,
+        videos=count,
+        expected=count if expected is None else expected,
+        chance=chance,
+        is_certain=certain,
+    )
 
 
 def _t_interval(

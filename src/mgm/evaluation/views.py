@@ -120,14 +120,14 @@ def encode_views(
         return None
     pooled, *logits = seen.outputs
     return Features(
-        pooled,
-        seen.owner,
-        seen.label,
-        seen.row,
-        next(iter(logits), None),
-        seen.unreadable,
-        seen.index,
-        seen.places,
+        pooled=pooled,
+        owner=seen.owner,
+        label=seen.label,
+        row=seen.row,
+        logits=next(iter(logits), None),
+        unreadable=seen.unreadable,
+        index=seen.index,
+        places=seen.places,
     )
 
 

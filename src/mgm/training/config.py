@@ -346,10 +346,16 @@ class Config(Section):
         decode = None if second is None else MaskRule(build_mask(second.name, **second.options), grid, second.ratio)
         mask = build_mask(self.mask.name, **self.mask.options)
         motion = self.model.motion_target_names
-        measured = AsinhMotion.name in motion
-        parts = max((TARGETS[name].motion_parts for name in motion), default=1)
-        schedule = None if self.mask.ratios.is_constant else self.mask.ratios
-        return MaskRule(mask, grid, self.mask.ratio, decode, bool(motion), measured, parts, schedule)
+        return MaskRule(
+            mask,
+            grid,
+            self.mask.ratio,
+            decode=decode,
+            keep_motion=bool(motion),
+            measured_motion=AsinhMotion.name in motion,
+            motion_parts=max((TARGETS[name].motion_parts for name in motion), default=1),
+            schedule=None if self.mask.ratios.is_constant else self.mask.ratios,
+        )
 
     def stills(self) -> Stills | None:
         """The clips of still pictures; None: as those of videos."""

@@ -126,14 +126,14 @@ class _TranscodeJob:
         """The record of a failure; removes the earlier result if its source has changed and is damaged."""
         mtime_ns, size = _stamp(self.source)
         record = PreparedVideo(
-            self.root,
-            self.source_name,
-            self.target_name,
-            "failed",
-            valid_text(str(error)),
-            describe_profile(self.profile),
-            mtime_ns,
-            size,
+            root=self.root,
+            source=self.source_name,
+            target=self.target_name,
+            status="failed",
+            problem=valid_text(str(error)),
+            profile=describe_profile(self.profile),
+            mtime_ns=mtime_ns,
+            bytes_in=size,
         )
         if not is_ours(self.target):
             return record
