@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import pytest
 import typer
 
+from mgm import load_config
 from mgm.commands.doctor import doctor
 from mgm.commands.pretrain import pretrain
 from mgm.errors import ConfigError, ModelError
 from mgm.files.torch_file import write_torch
+from mgm.training.preflight import check_run
 from mgm.training.replay_file import read_replay
 from tests.errors import raises
 
@@ -85,6 +87,13 @@ def test_a_run_that_can_start(tiny_set, tmp_path, capsys, settings):
     assert marks["set"] in ("ok", "note")
     assert last == ["ready"]
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_batch_larger_than_the_set(tiny_set, tmp_path):
+    config = load_config("debug", [*SETTINGS, "pretrain.batch=1000000"])
+    found = next(check_run(config, "pretrain", str(tiny_set), tmp_path / "runs"))
+    assert found.verdict == "note"
+    assert "batch 1,000,000: the set has only 16 videos: a step takes each 62,500.0 times" in found.found
 
 
 def test_fine_tuning_without_labels(tiny_set, tmp_path, capsys):

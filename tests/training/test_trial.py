@@ -177,6 +177,12 @@ def test_the_lines_before_a_run(small, videos, memory, tmp_path, capsys):
     ]
     announce(run, engine.method, 3, None, None)
     assert capsys.readouterr().out.splitlines()[-1] == "resuming after step 3"
+    large, _ = prepared("pretrain", small("pretrain.batch=1000000", "pretrain.micro_batch=8"), videos, memory, tmp_path)
+    announce(large, engine.method, 0, None, None)
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "batch 1,000,000 clips: 8 at once x 125000 accumulated x 1 device; "
+        "the set has only 16 videos: a step takes each 62,500.0 times, other clips of it"
+    )
     falling = small("mask.ratio_schedule=cosine", "mask.final_ratio=0.5")
     run, engine = prepared("pretrain", falling, videos, memory, tmp_path)
     announce(run, engine.method, 0, None, None)

@@ -42,9 +42,19 @@ def _batch_line(run: TrainingRun) -> str:
     whole = f"{run.optim.batch:,} clips"
     if repeats > 1:
         whole = f"{run.optim.batch:,} videos x {repeats} repeats = {run.clips_per_step:,} clips"
-    return (
+    line = (
         f"batch {whole}: {clips_at_once(run)} at once x {run.micro_batches} accumulated x "
         f"{plural(run.order.ranks, 'device')}"
+    )
+    return "; ".join(filter(None, [line, excess_of_batch(run.optim.batch, len(run.clips))]))
+
+
+def excess_of_batch(batch: int, videos: int) -> str:
+    """What a batch of more videos than the set has means; "" for any other."""
+    if batch <= videos:
+        return ""
+    return (
+        f"the set has only {plural(videos, 'video')}: a step takes each {batch / videos:,.1f} times, other clips of it"
     )
 
 

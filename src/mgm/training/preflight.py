@@ -28,7 +28,7 @@ from mgm.masks.kernels import compile_kernels, lowest
 from mgm.models.accelerate.pixels import compile_pixels
 from mgm.printable import plural
 from mgm.terminal import byte_size
-from mgm.training.announce import clips_at_once
+from mgm.training.announce import clips_at_once, excess_of_batch
 from mgm.training.config import Config, Run
 from mgm.training.devices import make_fabric
 from mgm.training.engine import Engine
@@ -108,7 +108,7 @@ def check_run(config: Config, kind: Run, data: str, out: Path) -> Iterator[Findi
     if isinstance(videos, Finding):
         yield videos
         return
-    finding = _safely("set", partial(_check_set, videos, kind))
+    finding = _safely("set", partial(_check_set, videos, kind, config.optim(kind).batch))
     yield finding
     if finding.verdict == "change":
         return
@@ -190,12 +190,14 @@ def _check_collective() -> Finding:
     return Finding("", f"{fabric.world_size} processes on {type(fabric.strategy).__name__} add up")
 
 
-def _check_set(found: VideoSet, kind: Run) -> Finding:
+def _check_set(found: VideoSet, kind: Run, batch: int) -> Finding:
     line = f"{plural(len(found.train), 'training video')}, {plural(len(found.test), 'test video')}, {len(found.classes)} classes"
     if (error := without_training(found)) is not None:
         raise error
     if kind == "finetune" and (error := untrainable(found)) is not None:
         raise error
+    if excess := excess_of_batch(batch, len(found.train)):
+        return Finding("", f"{line}; batch {batch:,}: {excess}", "note", f"set {kind}.batch, or add videos")
     if found.notes:
         return Finding("", f"{line}; {'; '.join(found.notes)}", "note", f"see 'mgm data show {found.root}'")
     return Finding("", line)
