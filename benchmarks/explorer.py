@@ -3,10 +3,10 @@
     python benchmarks/explorer.py [VIDEO] | tee benchmarks/results/explorer.txt
 
 By default the video is made here: 10 s of 640 x 360 px at 25 frames a second, a texture that moves, encoded with x264's defaults.
-Copies of it are chosen in turn. A control is changed by one step, seconds after the last change, as one does who looks at the
-picture; "a jump" is a clip that has to be read first. First the answers of the server alone, with the processor time of its process
-where Linux counts it, which depends less on other programs; then, with Chromium and websockets, what a visitor waits for: from the
-event to the painted page, on the same machine.
+Copies of it are chosen in turn. A control is changed by one step, seconds after the last change, as a visitor does who looks at
+the picture; "a jump" is a clip that has to be read first. The answers of the server alone come first, on Linux with the processor
+time of its process, which depends less on other programs. With Chromium and websockets the time that a visitor waits follows: from
+the event to the painted page, on the same machine.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     python experiments/evidence/run.py masks --sets headings-still --table --figure masks.png
 
 A cell is an arm on a set with a seed: pretraining without labels, then probes of the frozen encoder, and fine-tuning with --tune,
-on test videos that no choice was made on. Cells are kept in --cells, one line each, and not computed again, whichever question they
-were computed for, so that a stopped experiment continues; several can run side by side, each leaves the others' cells to them.
+on test videos that no choice was made on. Cells are kept in --cells, one line each, for all questions. A cell that is there is not
+computed again, so that a stopped experiment continues. Several can run side by side: each leaves the others' cells to them.
 --plan prints the cells, their cost, and the differences that they can show. Every table has the untrained encoder, and the motion
 vectors without a model.
 """

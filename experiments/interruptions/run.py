@@ -3,9 +3,9 @@
     python experiments/interruptions/run.py --kills 20 --seed 0
 
 A tiny run of 12 steps with a checkpoint after every third is stopped after seven and resumed. It is killed (SIGKILL) at random
-system calls on its folder, half of them while it resumes, half from its first checkpoint on; its disk is full from one of its
-writes on; a bit of its checkpoint flips; a second run starts in its folder. Each time it is resumed in peace, and its weights, its
-losses and its log are compared with those of a run that nothing happened to. Needs Linux and strace.
+system calls on its folder, half of them while it resumes, half from its first checkpoint on. In other trials its disk is full from
+one of its writes on, a bit of its checkpoint flips, or a second run starts in its folder. Each time it is then resumed without
+trouble, and its weights, its losses and its log are compared with those of a run that nothing happened to. Needs Linux and strace.
 """
 
 from __future__ import annotations

@@ -11,10 +11,13 @@ and read back, so the motion is that of a real stream:
     bmx-trees, tennis: two sequences of DAVIS with a moving camera, every second frame (with --data). The boxes of bmx-trees are
             those of the rider; those of tennis reach from the player to the border, because they include the ball
 
-A row is a mask. object, motion: the hidden share of the true box's area and of the codec's motion, mean over draws and clips.
-steps, draws, clips: IoU of the masks of successive steps, of two draws for one clip, and of the masks of two clips. never: places,
-of 196, that are not visible at any step of any clip and draw. least: visibility of the least visible token. count: masked
-tokens of a step.
+A row is a mask. Its columns:
+
+    object, motion       hidden share of the true box's area and of the codec's motion, mean over draws and clips
+    steps, draws, clips  IoU of the masks of successive steps, of two draws for one clip, and of the masks of two clips
+    never                places, of 196, that are visible at no step of any clip and draw
+    least                visibility of the least visible token
+    count                masked tokens of a step
 """
 
 from __future__ import annotations
