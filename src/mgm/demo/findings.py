@@ -61,6 +61,12 @@ class Findings:
         return history
 
     @property
+    def problems(self) -> dict[str, str]:
+        """Path -> problem of every file that the scan, the pretraining or a later stage could not read."""
+        scanned = {record.path: record.problem for record in self.scan.problems if record.problem}
+        return scanned | self.history.bad | self.unreadable
+
+    @property
     def comparisons(self) -> list[Comparison]:
         """The main system against the untrained one, probe by probe."""
         after, before = self.results[self.main].frozen, self.results.get("untrained")
@@ -98,7 +104,7 @@ def metrics_of(found: Findings) -> dict[str, Any]:
             "found": len(found.scan),
             "readable": len(found.scan.readable),
             "with motion vectors": len(found.scan.with_motion),
-            "problems": {r.path: r.problem for r in found.scan.problems} | found.history.bad | found.unreadable,
+            "problems": found.problems,
         },
         "videos": {
             "train": len(found.videos.train),

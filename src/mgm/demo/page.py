@@ -237,8 +237,7 @@ def _videos_for_a_gain(found: Findings) -> str:
 
 
 def _data(found: Findings) -> DataFacts:
-    messages = {r.path: r.problem for r in found.scan.problems if r.problem} | found.history.bad | found.unreadable
-    report = found.scan
+    messages, report = found.problems, found.scan
     codecs = sorted({f"{r.codec} {r.width} x {r.height}" for r in report.readable})
     return DataFacts(
         found=len(report),
