@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 
+from mgm.printable import plural
 from mgm.version import VERSION
 
 # Dense matrix products in 16 bits, in TFLOP/s, from NVIDIA's data sheets. The first name that a device's name contains counts.
@@ -37,8 +38,8 @@ def peak_flops(device: str) -> float | None:
 
 def machine() -> str:
     """One line: processor, cores that this process may use, memory, accelerator."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [_processor(), "1 core" if cores == 1 else f"{cores} cores"]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts = [_processor(), plural(cores, "core")]
     if hasattr(os, "sysconf"):
         parts.append(f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB memory")
     device = _accelerator()

@@ -15,7 +15,7 @@ import torch
 
 import mgm.workers.array_transfer
 from mgm.errors import DataError, ModelError, VideoError
-from mgm.workers.pool import MAX_DEATHS_IN_A_ROW, WorkerPool
+from mgm.workers.pool import MOST_DEATHS_IN_A_ROW, WorkerPool
 from mgm.workers.process import report_progress
 from tests.errors import raises
 
@@ -204,7 +204,7 @@ def die(task, begin):
 def test_processes_that_always_die_stop_the_run():
     with raises(DataError, "too_many_failures", message="workers-die-in-a-row") as caught:
         run(die, range(4))
-    assert caught.value.found.startswith(f"{2 * MAX_DEATHS_IN_A_ROW + 1} ")
+    assert caught.value.found.startswith(f"{2 * MOST_DEATHS_IN_A_ROW + 1} ")
 
 
 class Late:

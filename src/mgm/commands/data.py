@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mgm.data.annotations.resolve import ResolvedSource
     from mgm.data.annotations.summary import ClassCount, DataSummary
 
-_MAX_CLASSES = 12
+_MOST_CLASSES = 12
 """Classes shown without --all; if there are more, the largest and the smallest."""
 
 # Attribute of SplitCounts, heading.
@@ -135,8 +135,8 @@ def _print_classes(console: Terminal, summary: DataSummary, *, every: bool) -> N
     if not summary.classes:
         return
     ordered = sorted(summary.classes, key=lambda c: (-(c.train + c.test), c.name))
-    half = _MAX_CLASSES // 2
-    cut = len(ordered) > _MAX_CLASSES and not every
+    half = _MOST_CLASSES // 2
+    cut = len(ordered) > _MOST_CLASSES and not every
     counted = ("train", "test", *(["missing"] if summary.missing else []))
     table = plain_table("class", *map(number_column, counted))
     rows: list[ClassCount | None] = [*ordered[:half], None, *ordered[-half:]] if cut else [*ordered]

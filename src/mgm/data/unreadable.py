@@ -24,7 +24,7 @@ LEAVE_OUT_ADVICE = (
 )
 """What to do about a folder with unreadable videos."""
 
-MAX_ATTEMPTS = 8
+MOST_ATTEMPTS = 8
 """Videos tried for one sample before the run stops."""
 
 _SUBSTITUTE = 3  # last number of the seed: keeps these draws apart from those of clips and masks
@@ -63,11 +63,11 @@ def read_or_substitute(
         among: the videos that may take its place; None: all.
 
     Raises:
-        DataError: `MAX_ATTEMPTS` videos in a row could not be read.
+        DataError: `MOST_ATTEMPTS` videos in a row could not be read.
     """
     failed: list[Unreadable] = []
     others = range(len(paths)) if among is None else among
-    for attempt in range(MAX_ATTEMPTS):
+    for attempt in range(MOST_ATTEMPTS):
         try:
             return read(index, attempt, tuple(failed))
         except READ_ERRORS as error:

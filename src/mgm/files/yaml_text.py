@@ -11,11 +11,11 @@ import yaml
 from yaml.events import AliasEvent
 from yaml.nodes import MappingNode, Node, ScalarNode
 
-_MAX_BYTES = 2**20
+_MOST_BYTES = 2**20
 """Size of a file of settings; a larger file is another kind of file, and would take minutes to parse."""
 
-_MAX_DEPTH = 100
-_MAX_VALUES = 100_000
+_MOST_LEVELS = 100
+_MOST_VALUES = 100_000
 """Values of a file with every alias written out: a few lines of aliases of aliases can stand for billions."""
 
 # PyYAML implements YAML 1.1: it reads 1e-3 as text, 010 as 8, 12:30 as 750 and 2020-01-01 as a date.
@@ -48,7 +48,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=f"found the tag {event.tag}, expected a plain value", problem_mark=mark)
         if isinstance(event, AliasEvent) and event.anchor in self._open:
             raise yaml.MarkedYAMLError(problem=f"{event.anchor} contains itself", problem_mark=mark)
-        if len(self._open) > _MAX_DEPTH:
+        if len(self._open) > _MOST_LEVELS:
             raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
         self._open.append(event.anchor)
         node = super().compose_node(parent, index)
@@ -57,8 +57,8 @@ class _Loader(yaml.SafeLoader):
         parts = [] if isinstance(node, ScalarNode) else node.value
         children = [child for part in parts for child in (part if isinstance(part, tuple) else (part,))]
         self._sizes[id(node)] = 1 + sum(self._sizes[id(child)] for child in children)
-        if self._sizes[id(node)] > _MAX_VALUES:
-            raise yaml.MarkedYAMLError(problem=f"expected at most {_MAX_VALUES:,} values", problem_mark=mark)
+        if self._sizes[id(node)] > _MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"expected at most {_MOST_VALUES:,} values", problem_mark=mark)
         return node
 
     def compose_mapping_node(self, anchor: Any) -> MappingNode:
@@ -117,8 +117,8 @@ def read_settings_text(path: Path) -> str:
         OSError: the file cannot be read.
     """
     size = path.stat().st_size
-    if size > _MAX_BYTES:
-        raise ValueError(f"found {size / 2**20:.0f} MB, expected settings of at most {_MAX_BYTES / 2**20:.0f} MB")
+    if size > _MOST_BYTES:
+        raise ValueError(f"found {size / 2**20:.0f} MB, expected settings of at most {_MOST_BYTES / 2**20:.0f} MB")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

@@ -33,10 +33,10 @@ _RESULTS_AHEAD = 4
 START_SECONDS = 30
 """Least time for a process to begin its first item. A fork may inherit a lock that is never released."""
 
-MAX_DEATHS_IN_A_ROW = 5
+MOST_DEATHS_IN_A_ROW = 5
 """Per process, without a result between them: more of them are the machine's fault, not an item's."""
 
-_MAX_DEATHS_OF_ITEM = 2
+_MOST_DEATHS_OF_ITEM = 2
 """An item on which so many processes died is given up; once may be chance."""
 
 
@@ -277,7 +277,7 @@ class WorkerPool(Generic[TaskT, ResultT]):
         during = "between videos" if item is None else f"while reading {self._name(item)}"
         self.incidents.append(f"worker process {worker.process.pid} {ending} {during}; replaced, nothing is lost")
         self._deaths_in_a_row += every or item is None
-        if self._deaths_in_a_row > MAX_DEATHS_IN_A_ROW * len(self._workers):
+        if self._deaths_in_a_row > MOST_DEATHS_IN_A_ROW * len(self._workers):
             raise DataError(
                 "worker processes",
                 f"{self._deaths_in_a_row} ended in a row, regardless of the video; the last one {ending} {during}",
@@ -288,9 +288,9 @@ class WorkerPool(Generic[TaskT, ResultT]):
         if item is None:
             return False
         self._deaths[item] = self._deaths.get(item, 0) + 1
-        if self._deaths[item] < _MAX_DEATHS_OF_ITEM:
+        if self._deaths[item] < _MOST_DEATHS_OF_ITEM:
             return False
-        found = f"its worker process {ending}, {_MAX_DEATHS_OF_ITEM} times"
+        found = f"its worker process {ending}, {_MOST_DEATHS_OF_ITEM} times"
         self._give_up(
             VideoError(
                 self._name(item),

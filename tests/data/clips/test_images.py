@@ -16,7 +16,7 @@ from mgm.data.synthetic.known_motion import make_translation, translating_frames
 from mgm.errors import VideoError
 from mgm.masks import build_mask
 from mgm.video import read_clip
-from mgm.video.container.picture_size import MAX_PIXELS
+from mgm.video.container.picture_size import MOST_PICTURE_PIXELS
 from mgm.video.motion.estimators import DisFlow
 from tests.errors import raises
 
@@ -239,7 +239,7 @@ def test_a_picture_starts_no_program(tmp_path, monkeypatch):
 
 
 def test_the_size_of_a_picture_is_known_before_it_is_decoded(tmp_path, monkeypatch):
-    side = int(MAX_PIXELS**0.5) + 1
+    side = int(MOST_PICTURE_PIXELS**0.5) + 1
     Image.new("1", (side, side)).save(tmp_path / "a.png")
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
     with raises(VideoError, "unsupported", message="images-too-large"):

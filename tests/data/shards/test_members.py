@@ -68,7 +68,7 @@ def test_a_sidecar_is_read_without_temporary_files(packed, monkeypatch):
         return read_range(tar, span, name)
 
     monkeypatch.setattr(mgm.data.shards.members, "read_range", spied)
-    monkeypatch.setattr(mgm.data.shards.members, "MAX_WHOLE_BYTES", 0)
+    monkeypatch.setattr(mgm.data.shards.members, "MOST_WHOLE_BYTES", 0)
     monkeypatch.setattr("tempfile.mkdtemp", None)
     assert read_any(path, frames=4, stride=1, motion="codec").motion.valid.any()
     assert asked == [member.motion]
@@ -89,7 +89,7 @@ def test_motion_does_not_depend_on_a_damaged_sidecar(packed, tmp_path):
 
 def test_videos_larger_than_one_request_are_read_in_parts(files, packed, monkeypatch):
     expected = read(files)
-    monkeypatch.setattr(mgm.data.shards.members, "MAX_WHOLE_BYTES", 0)
+    monkeypatch.setattr(mgm.data.shards.members, "MOST_WHOLE_BYTES", 0)
     assert_same(read(load_set(packed[0])), expected)
 
 

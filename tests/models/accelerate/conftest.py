@@ -19,6 +19,6 @@ def threads(request):
 def short_rows(monkeypatch):
     """Attention to few keys is accelerated too, in tiles of some rows. Returns the calls."""
     module = sys.modules["mgm.models.accelerate.attention"]
-    monkeypatch.setattr(module, "_MIN_KEYS", 2)
+    monkeypatch.setattr(module, "_FEWEST_KEYS", 2)
     monkeypatch.setattr(module, "_TILE", 512)
     return count_calls(monkeypatch, module, "_forward")

@@ -25,7 +25,7 @@ def qkv(asking=40, keys=40, scale=1.0):
 @pytest.mark.parametrize("onednn", [linear_module.HAS_ONEDNN, False])
 def test_attention_is_pytorchs(monkeypatch, short_rows, kept, asking, onednn, threads):
     monkeypatch.setattr(linear_module, "HAS_ONEDNN", onednn)
-    monkeypatch.setattr(attention_module, "_MAX_KEPT", kept)
+    monkeypatch.setattr(attention_module, "_MOST_KEPT", kept)
     parts = qkv(asking)
     mine = gradients(accelerated, *parts)
     for value, expected in zip(mine, gradients(F.scaled_dot_product_attention, *parts), strict=True):
@@ -52,7 +52,7 @@ def test_attention_gives_the_same_when_it_is_computed_again(short_rows):
 def test_attention_falls_back_to_pytorch(monkeypatch, short_rows, case):
     parts = [x.double() if case == "float64" else x for x in qkv()]
     if case == "short":
-        monkeypatch.setattr(attention_module, "_MIN_KEYS", 41)
+        monkeypatch.setattr(attention_module, "_FEWEST_KEYS", 41)
     mask = torch.ones(40, 40, dtype=torch.bool) if case == "mask" else None
     with torch.set_grad_enabled(case != "no gradient"), torch.autocast("cpu", torch.bfloat16, case == "autocast"):
         accelerated(*parts, mask=mask)

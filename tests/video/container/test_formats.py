@@ -15,7 +15,7 @@ from PIL import Image
 from mgm.errors import VideoError
 from mgm.video import read_clip
 from mgm.video.container.metadata import read_video_info
-from mgm.video.container.picture_size import MAX_PIXELS
+from mgm.video.container.picture_size import MOST_PICTURE_PIXELS
 from mgm.video.scan.folder import scan_videos
 from tests.errors import raises
 
@@ -87,7 +87,7 @@ def test_a_picture_is_named_as_one(tmp_path: Path, name: str):
 
 
 def test_the_size_of_pictures_is_bounded(tmp_path: Path):
-    side = int(MAX_PIXELS**0.5) + 16
+    side = int(MOST_PICTURE_PIXELS**0.5) + 16
     path = tmp_path / "large.mp4"
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})

@@ -13,7 +13,7 @@ from mgm.data.annotations.locate import YOUTUBE_ID_LENGTH, strip_suffix
 from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
 from mgm.errors import DataError
 
-_MAX_CLASSES_PER_LABEL = 10
+_MOST_CLASSES_PER_LABEL = 10
 """Classes for each distinct label; if numbers imply more, they are taken for something other than labels."""
 
 
@@ -110,7 +110,7 @@ def _index_by_number(lists: Sequence[VideoList], numbers: set[int], names: set[s
     """Numbered classes, named by folders if those of the training videos correspond one to one to the numbers."""
     base = 1 if min(numbers) == 1 else 0
     count = max(numbers) + 1 - base
-    if count > _MAX_CLASSES_PER_LABEL * len(numbers) + 100:
+    if count > _MOST_CLASSES_PER_LABEL * len(numbers) + 100:
         listed, entry = _first_with(lists, max(numbers))
         raise DataError(
             listed.file,

@@ -22,7 +22,7 @@ from mgm.errors import DataError
 from mgm.files.path_column import PathColumn
 from mgm.video.container.locator import is_url
 
-_MAX_MISSING = 0.5
+_MOST_MISSING = 0.5
 """Share of the listed files that may be missing. Above it, the root is more likely wrong than the copy incomplete."""
 
 
@@ -229,7 +229,7 @@ def _locate(listed: VideoList, locator: FileLocator, paths: PathColumn, *, searc
 
 def _find_incomplete(found: ResolvedSet) -> ResolvedSource | None:
     """The first source with more missing files than the specification allows, or with all files missing."""
-    allowed = {"skip": 1.0, "error": 0.0, None: _MAX_MISSING}[found.spec.missing]
+    allowed = {"skip": 1.0, "error": 0.0, None: _MOST_MISSING}[found.spec.missing]
     for source in found.sources:
         missing, listed = len(source.missing), len(source.listed.entries)
         if missing and (missing > allowed * listed or missing == listed):

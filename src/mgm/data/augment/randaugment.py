@@ -14,7 +14,7 @@ from mgm.data.augment import colour, warp
 from mgm.data.augment.warp import Interpolation
 from mgm.errors import ConfigError
 
-_MAX_MAGNITUDE = 10.0
+_LARGEST_MAGNITUDE = 10.0
 """The magnitude at which an operation is strongest."""
 
 Apply = Callable[[Tensor, float, Interpolation], Tensor]
@@ -111,7 +111,7 @@ class RandAugment:
             magnitude = self._magnitude(rng)
             sign = 1 if rng.random() < 0.5 else -1
             if applied:
-                strength = min(max(magnitude, 0.0), _MAX_MAGNITUDE) / _MAX_MAGNITUDE
+                strength = min(max(magnitude, 0.0), _LARGEST_MAGNITUDE) / _LARGEST_MAGNITUDE
                 drawn.append((names[number], OPERATIONS[names[number]].value(strength, sign)))
         return tuple(drawn)
 
@@ -156,12 +156,12 @@ def parse_randaugment(text: str) -> RandAugment:
             break
     count, spread = values.pop("count", 2.0), values.pop("spread", 0.0)
     drawn = RandAugment(
-        values.get("magnitude", _MAX_MAGNITUDE),
+        values.get("magnitude", _LARGEST_MAGNITUDE),
         int(count),
         math.inf if spread > _UNIFORM else spread,
         values.get("probability", 0.5),
     )
-    fits = drawn.magnitude <= _MAX_MAGNITUDE and drawn.probability <= 1 and drawn.count == count
+    fits = drawn.magnitude <= _LARGEST_MAGNITUDE and drawn.probability <= 1 and drawn.count == count
     if head != "rand" or not increasing or not fits:
         raise ConfigError(
             "randaugment",

@@ -30,7 +30,7 @@ from mgm.video.motion.field import grid_shape
 IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".tif", ".tiff"])
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF")
 """Pillow's names of the formats. It knows more, and starts the program Ghostscript for some, whatever the suffix."""
-_MIN_FRAMES = 8
+_FEWEST_FRAMES = 8
 """Numbered pictures from which on a folder counts as the frames of a video."""
 _RATE = 25.0
 """Assumed pictures per second: pictures have no time stamps, so that only the order of a clip's times has a meaning."""
@@ -135,13 +135,15 @@ def _own_pictures(names: Iterable[str]) -> list[str]:
 
 
 def are_frames(names: list[str]) -> bool:
-    """Whether pictures are the frames of a video: at least `_MIN_FRAMES`, numbered without a gap."""
+    """Whether pictures are the frames of a video: at least `_FEWEST_FRAMES`, numbered without a gap."""
     try:
         series = _series(names, "")
     except VideoError:
         return False
     numbers = [int(m.group(2)) for name in series if (m := _NUMBERED(Path(name).stem))]
-    return len(numbers) == len(series) >= _MIN_FRAMES and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return len(numbers) == len(series) >= _FEWEST_FRAMES and numbers == list(
+        range(numbers[0], numbers[0] + len(numbers))
+    )
 
 
 def _pictures(path: str) -> list[str] | None:

@@ -19,7 +19,7 @@ from mgm.video.container.metadata import VideoInfo
 from mgm.video.container.remote import open_remote, read_remote
 from mgm.video.motion.cache import sidecar_from_bytes
 
-MAX_WHOLE_BYTES = 32 * 2**20
+MOST_WHOLE_BYTES = 32 * 2**20
 """Up to this size a video is read at once, over a network with one request. Of a larger one only the parts for a clip are read."""
 
 _MEMBER = re.compile(
@@ -205,7 +205,7 @@ def open_member(member: ShardMember) -> BinaryIO:
     Raises:
         VideoError: the shard cannot be read or is too short.
     """
-    if member.video.size <= MAX_WHOLE_BYTES:
+    if member.video.size <= MOST_WHOLE_BYTES:
         return _NamedBytes(read_range(member.tar, member.video, member.title), member.title)
     opened = open_remote if is_url(member.tar) else _open_local
     file = opened(member.tar, member.title)

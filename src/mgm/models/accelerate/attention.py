@@ -1,7 +1,7 @@
 """Attention to many keys that keeps its weights for the backward pass instead of computing them twice.
 
 PyTorch's fused attention computes the products of queries and keys, and their exponentials, again in the backward pass:
-right where memory is scarce or slow. On a CPU, part of the weights can be kept (`_MAX_KEPT`).
+right where memory is scarce or slow. On a CPU, part of the weights can be kept (`_MOST_KEPT`).
 """
 
 import math
@@ -17,11 +17,11 @@ from mgm.models.accelerate.linear import applies, linear, product
 from mgm.models.accelerate.threads import for_each
 from mgm.models.attention import Attention, CrossAttention
 
-_MIN_KEYS: Final = 1024
+_FEWEST_KEYS: Final = 1024
 """Fewest keys for which this attention is faster; shorter rows fit into a core's caches anyway."""
 _TILE: Final = 2**19
 """Weights that a core works on at a time: about its second-level cache."""
-_MAX_KEPT: Final = 2**25
+_MOST_KEPT: Final = 2**25
 """Weights that one call keeps, 128 MiB; the others are computed again."""
 
 
@@ -48,7 +48,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = N
     query: (B, heads, n, d). key, value: (B, heads, m, d). mask: bool, broadcast to (B, heads, n, m), or None.
     Returns (B, heads, n, d).
     """
-    if mask is not None or key.shape[2] < _MIN_KEYS or not applies(query):
+    if mask is not None or key.shape[2] < _FEWEST_KEYS or not applies(query):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     # Powers of 2 are faster than powers of e.
     scaled = query * (query.shape[3] ** -0.5 / math.log(2))
@@ -141,7 +141,7 @@ def _empty(query: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         torch.empty_like(query),
         query.new_empty(*query.shape[:2], 1),
         query.new_empty(*query.shape[:2], 1),
-        query.new_empty(min(rows, _MAX_KEPT // key.shape[1]), key.shape[1]),
+        query.new_empty(min(rows, _MOST_KEPT // key.shape[1]), key.shape[1]),
     )
 
 

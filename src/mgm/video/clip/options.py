@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mgm.errors import Reason, VideoError
-from mgm.video.container.picture_size import MAX_PIXELS
+from mgm.video.container.picture_size import MOST_PICTURE_PIXELS
 from mgm.video.container.stream import OpenVideo, no_vectors
 from mgm.video.motion.camera import no_direction
 from mgm.video.motion.estimators import MotionEstimator, make_estimator
@@ -134,8 +134,8 @@ class ClipOptions:
         sizes = () if self.size is None else (self.size,) if isinstance(self.size, int) else tuple(self.size)
         if len(sizes) > 2 or any(not isinstance(side, int) or side < 1 for side in sizes):
             raise _invalid(name, "size", repr(self.size), "a side or (height, width) of 1 pixel or more, or None")
-        if sizes and sizes[0] * sizes[-1] > MAX_PIXELS:
-            raise _invalid(name, "size", repr(self.size), f"at most {MAX_PIXELS:,} pixels")
+        if sizes and sizes[0] * sizes[-1] > MOST_PICTURE_PIXELS:
+            raise _invalid(name, "size", repr(self.size), f"at most {MOST_PICTURE_PIXELS:,} pixels")
         box = not isinstance(self.crop, str) and self.crop is not None and len(self.crop) == 4
         if self.crop not in ("centre", None) and not box:
             raise _invalid(name, "crop", repr(self.crop), "'centre', (x, y, width, height) or None")

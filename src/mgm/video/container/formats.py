@@ -13,7 +13,7 @@ import av
 import av.container
 
 from mgm.video.container.locator import Pipe
-from mgm.video.container.picture_size import MAX_PIXELS
+from mgm.video.container.picture_size import MOST_PICTURE_PIXELS
 from mgm.video.container.self_described import open_self_described
 
 _FORMATS = (
@@ -39,7 +39,7 @@ def open_container(file: str | BinaryIO | Pipe, *, brief: bool = False) -> av.co
     options = {
         "format_whitelist": _FORMATS,
         "protocol_whitelist": "file" if isinstance(file, str) else "",
-        "max_pixels": str(MAX_PIXELS),  # opening decodes the first pictures of some formats
+        "max_pixels": str(MOST_PICTURE_PIXELS),  # opening decodes the first pictures of some formats
     }
     if brief and isinstance(file, str):
         container = open_self_described(file, file_url(file), options)

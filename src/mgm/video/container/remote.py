@@ -24,14 +24,14 @@ SCHEMES: Final = ("http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfs
 SCHEMES_VARIABLE: Final = "MGM_URL_SCHEMES"
 """Environment variable with more schemes, separated by commas: whoever starts mgm may allow them, a file that it reads may not."""
 
-_MAX_ATTEMPTS = 3
+_MOST_ATTEMPTS = 3
 """Attempts to read from a server."""
 RETRY_SECONDS = 0.5
 """Seconds before the second attempt, doubled before each further one."""
 
 
 def read_remote(url: str, name: str, *, start: int | None = None, end: int | None = None) -> bytes:
-    """Read the bytes from `start` to before `end` of a file. Requests that fail are repeated `_MAX_ATTEMPTS` - 1 times.
+    """Read the bytes from `start` to before `end` of a file. Requests that fail are repeated `_MOST_ATTEMPTS` - 1 times.
 
     Args:
         name: the subject of errors.
@@ -40,13 +40,13 @@ def read_remote(url: str, name: str, *, start: int | None = None, end: int | Non
         VideoError: the URL is not allowed, or cannot be read.
     """
     files, path = _file_system(url, name)
-    for attempt in range(_MAX_ATTEMPTS):
+    for attempt in range(_MOST_ATTEMPTS):
         try:
             data: bytes = files.cat_file(path, start=start, end=end)
             break
         except Exception as error:  # every file system of fsspec has its own errors
             failure = _unreadable(name, error)
-            if attempt == _MAX_ATTEMPTS - 1 or failure.reason == "not_found":
+            if attempt == _MOST_ATTEMPTS - 1 or failure.reason == "not_found":
                 raise failure from error
             time.sleep(RETRY_SECONDS * 2**attempt)
     return data

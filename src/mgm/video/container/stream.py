@@ -24,7 +24,7 @@ from mgm.video.container.formats import open_container
 from mgm.video.container.h264 import declared_reordering, nal_length_size, parse_first_slice
 from mgm.video.container.locator import LocatedFile, Pipe, VideoLocator, cannot_open, open_locator
 from mgm.video.container.orientation import Orientation
-from mgm.video.container.picture_size import MAX_PIXELS, check_picture_size
+from mgm.video.container.picture_size import MOST_PICTURE_PIXELS, check_picture_size
 
 MOST_REORDERED = 32
 """Packets after which a picture has left every decoder: H.264 holds back at most 16 frames of two fields."""
@@ -205,7 +205,7 @@ def configure(video: OpenVideo, settings: DecoderSettings) -> None:
     """Set up a decoder before its first packet opens it."""
     context = video.stream.codec_context
     context.thread_count = 1
-    options = {"max_pixels": str(MAX_PIXELS)}  # a stream may change its size
+    options = {"max_pixels": str(MOST_PICTURE_PIXELS)}  # a stream may change its size
     if settings.strict:
         options["err_detect"] = "explode"
     if settings.vectors:

@@ -21,6 +21,7 @@ import numpy as np
 from mgm.errors import VideoError
 from mgm.files.path_column import PathColumn, PathList
 from mgm.files.system_names import is_system_name
+from mgm.printable import plural
 from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
 _COUNTED_ELSEWHERE = VIDEO_SUFFIXES | {".mgmv"}  # a sidecar belongs to its video
@@ -55,7 +56,7 @@ class FoundVideos:
         """One line on the folders that cannot be listed; "" if there are none."""
         if not self.closed:
             return ""
-        count = "1 folder" if len(self.closed) == 1 else f"{len(self.closed):,} folders"
+        count = plural(len(self.closed), "folder")
         return f"left out, since listing is not permitted: {count}, such as {self.closed[0]}; check the permissions"
 
     def require(self) -> None:

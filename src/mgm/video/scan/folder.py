@@ -18,7 +18,7 @@ from mgm.video.scan.manifest import FileState, file_state, update_manifest
 from mgm.video.scan.record import VideoRecord
 from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
-_MIN_FILES = 8
+_FEWEST_FILES = 8
 """Fewer files are inspected in this process: starting others takes a second each."""
 
 
@@ -146,7 +146,7 @@ class ScannedFiles:
         )
 
     def _processes(self, processes: int) -> int:
-        return processes if len(self.files) >= _MIN_FILES else 1
+        return processes if len(self.files) >= _FEWEST_FILES else 1
 
 
 def _unlistable(path: str | Path) -> VideoError | None:
