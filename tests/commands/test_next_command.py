@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mgm.commands.main import app
-from mgm.commands.next_command import new_folder
+from mgm.commands.next_command import folder_beside, new_folder
 from tests.commands.typed import parse
 
 FEWER = {
@@ -70,6 +70,8 @@ def test_a_new_folder_is_new(tmp_path):
     (tmp_path / "a-b").mkdir()
     (tmp_path / "a-b-2").mkdir()
     assert new_folder(tmp_path / "a", "-b") == tmp_path / "a-b-3"
+    assert folder_beside(tmp_path / "a", "-b") == tmp_path / "a-b-3"
+    assert folder_beside(tmp_path / "a" / "checkpoints" / "step-00000500", "-b") == tmp_path / "a-step-00000500-b"
 
 
 def test_after_a_preview_the_same_is_pretrained(folder):

@@ -20,6 +20,16 @@ def new_folder(base: str | Path, ending: str = "") -> Path:
     return next(name for name in chain([first], others) if not name.exists())
 
 
+def folder_beside(run: str | Path, ending: str) -> Path:
+    """As `new_folder`, beside a run; for a checkpoint of a run beside that run, not among its checkpoints."""
+    from mgm.training.folder import CHECKPOINTS, run_of
+
+    path = Path(run)
+    if path.parent.name == CHECKPOINTS:
+        path = run_of(path).with_name(f"{run_of(path).name}-{path.name}")
+    return new_folder(path, ending)
+
+
 def suggest_export(run: Path) -> None:
     """Suggest to export a run in the format that every model has."""
-    suggest("mgm", "export", run, "--to", "safetensors", "--out", new_folder(run, "-exported"))
+    suggest("mgm", "export", run, "--to", "safetensors", "--out", folder_beside(run, "-exported"))

@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 
 import mgm
-from mgm.commands.next_command import new_folder, suggest
+from mgm.commands.next_command import folder_beside, new_folder, suggest
 from mgm.commands.options import SET_HELP, AsJson, ForeignRecipe, Network, Settings, open_set, with_network
 from mgm.commands.tables import plain_table
 from mgm.errors import ConfigError
@@ -86,7 +86,7 @@ def probe(
     from mgm.training.recipe_file import read_recipe
 
     own = () if recipe is None or "finetune" not in read_recipe(recipe).tree else ("--recipe", recipe)
-    suggest("mgm", "finetune", run, data, *own, "--out", new_folder(run, "-finetuned"))
+    suggest("mgm", "finetune", run, data, *own, "--out", folder_beside(run, "-finetuned"))
 
 
 def _print_report(report: ProbeReport, results: Path) -> None:
@@ -146,7 +146,7 @@ def _table(report: ProbeReport) -> Table:
     """One row per probe: its accuracy and, with an untrained encoder, the gain."""
     from mgm.evaluation.metrics import accuracy
 
-    headings = ("", "top-1", "95% interval", "untrained", "gain, paired")
+    headings = ("", "top-1", "95% CI", "untrained", "gain, paired")
     table = plain_table(*(Column(heading, no_wrap=True) for heading in headings), "verdict")
     comparisons = {comparison.name: comparison for comparison in report.comparisons}
     for name, hits in report.scores.hits.items():
