@@ -225,6 +225,9 @@ def test_the_place_in_the_data_and_the_kind_of_optimiser_cannot_change(run, smal
     run(small())
     with raises(ConfigError, "unsupported", subject="change"):
         run(small(setting, "pretrain.steps=8"), resume=True, change=["pretrain", "seed"])
+    with raises(ConfigError, "mismatch") as caught:
+        run(small(setting, "pretrain.base_lr=1e-3"), resume=True)
+    assert "--change" not in caught.value.advice
 
 
 def test_settings_that_are_named_may_change(run, small, capsys):

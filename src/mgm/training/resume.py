@@ -15,6 +15,7 @@ import torch
 from mgm.data.items import VideoItem, common_folder, paths_of
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.files.atomic import cannot_write
+from mgm.printable import plural
 from mgm.terminal import print_result
 from mgm.training.checkpoint import load_checkpoint
 from mgm.training.checkpoint_folder import is_whole, read_about, read_checkpoint
@@ -217,8 +218,8 @@ def _restore(run: TrainingRun, engine: Engine, history: RunHistory, content: dic
     before = content["data"]["ranks"]
     if before != run.order.ranks:
         print_result(
-            f"{run.out}: resuming on {run.order.ranks} devices (started on {before}): the same clips and masks, but other "
-            "draws of dropout and mixing"
+            f"{run.out}: resuming on {plural(run.order.ranks, 'device')} (started on {before}): the same clips and masks, "
+            "but other draws of dropout and mixing"
         )
     if content.get("version", VERSION) != VERSION:
         print_result(f"{run.out}: was written by mgm {content['version']}, this is {VERSION}")
@@ -304,10 +305,10 @@ def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path)
             raise ConfigError("change", found, f"{key} as it was", f"keep it, or {OTHER_OUT}", reason="unsupported")
     fixed = [key for key in differing if key not in named and key.partition(".")[2] not in _MAY_CHANGE]
     if fixed:
-        advice = (
-            f"resume with its own settings, --recipe {of / RECIPE_FILE}, name those to change, --change {','.join(fixed)}, "
-            f"or {OTHER_OUT}"
-        )
+        change = f"name those to change, --change {','.join(fixed)}, "
+        if any(key.rpartition(".")[2] in _DEPENDS_ON for key in fixed):
+            change = ""
+        advice = f"resume with its own settings, --recipe {of / RECIPE_FILE}, {change}or {OTHER_OUT}"
         found = f"its run has other settings: {'; '.join(shown[key] for key in fixed)}"
         raise ConfigError(of, found, advice=advice, reason="mismatch")
     for line in shown.values():
