@@ -41,7 +41,7 @@ def test_a_step_that_is_reproduced(stopped, capsys):
     doctor(["replay", str(stopped / "replay.pt")])
     shown = capsys.readouterr().out.splitlines()
     assert shown[0].startswith("step 1 of a pretraining run: its loss is nan")
-    assert "4 clips in 1 micro-batches" in shown[1]
+    assert "4 clips in 1 micro-batch," in shown[1]
     assert shown[3] == "here      loss nan, gradient norm nan: reproduced"
     assert shown[4].startswith("the first output that is not finite: encoder.")
     assert "lower base_lr" in shown[-1]

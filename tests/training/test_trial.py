@@ -13,7 +13,7 @@ from mgm.errors import ConfigError
 from mgm.machine import peak_flops
 from mgm.models.cost import encoder_multiply_accumulates
 from mgm.training import trial
-from mgm.training.announce import announce
+from mgm.training.announce import announce, device_rate
 from mgm.training.config import RUNS
 from mgm.training.engine import Engine
 from mgm.training.finetune import Finetuning, augmentation, build_classifier
@@ -175,6 +175,7 @@ def test_the_lines_before_a_run(small, videos, memory, tmp_path, capsys):
         "speed: the device can train on about 100 clips/s, the loader delivers 25: training will wait for data 75% of the time; "
         "set data.workers, or see 'mgm bench data'",
     ]
+    assert device_rate(run, replace(cost, seconds_per_clip=5.0)) == "the device can train on about 0.2 clips/s"
     announce(run, engine.method, 3, None, None)
     assert capsys.readouterr().out.splitlines()[-1] == "resuming after step 3"
     large, _ = prepared("pretrain", small("pretrain.batch=1000000", "pretrain.micro_batch=8"), videos, memory, tmp_path)

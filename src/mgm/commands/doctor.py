@@ -78,10 +78,10 @@ def _check(asked: tuple[str, str, list[str], Path] | None) -> None:
         print_result("ready")
         if asked is None:
             suggest("mgm", "recipes")
-        elif kind == "pretrain":
-            suggest(
-                "mgm", "pretrain", data, "--recipe", recipe, "--out", new_folder(out / Path(recipe).stem), *settings
-            )
+        else:
+            command = ("pretrain",) if kind == "pretrain" else ("finetune", "RUN")
+            folder = new_folder(out / Path(recipe).stem)
+            suggest("mgm", *command, data, "--recipe", recipe, "--out", folder, *settings)
         return
     print_result(f"not ready; {len(changes)} to change:")
     for finding in changes:
@@ -104,10 +104,10 @@ def replay_lines(replay: Replay) -> list[str]:
     """What the file contains, what happens here, and what follows from both."""
     saved, again, exact = replay.saved, replay.again, replay.exact
     kind = "fine-tuning" if saved.is_finetuning else "pretraining"
-    clips = sum(len(batch.index) for batch in saved.batches)
+    clips, batches = sum(len(batch.index) for batch in saved.batches), len(saved.batches)
     lines = [
         f"step {saved.step} of a {kind} run: {saved.reason}",
-        f"{clips} clips in {len(saved.batches)} micro-batches, rank {saved.rank} of {saved.ranks}, {saved.precision} "
+        f"{clips} clips in {batches} micro-batch{'es' * (batches != 1)}, rank {saved.rank} of {saved.ranks}, {saved.precision} "
         f"({saved.versions})",
         f"recorded  loss {saved.loss:.6g}, gradient norm {saved.gradient_norm:.6g}",
         f"here      {_numbers(again)}: {'reproduced' if replay.reproduced else 'NOT reproduced'}",

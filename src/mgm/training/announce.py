@@ -37,6 +37,13 @@ def clips_at_once(run: TrainingRun) -> int:
     return -(-videos // run.micro_batches) * run.clips.repeats
 
 
+def device_rate(run: TrainingRun, cost: StepCost) -> str:
+    """The measured rate of all devices, as the beginning of a sentence."""
+    devices = "the device" if run.order.ranks == 1 else f"{run.order.ranks} devices"
+    rate = run.order.ranks / cost.seconds_per_clip
+    return f"{devices} can train on about {rate:,.{1 if rate < 10 else 0}f} clips/s"
+
+
 def _batch_line(run: TrainingRun) -> str:
     repeats = run.clips.repeats
     whole = f"{run.optim.batch:,} clips"
@@ -69,8 +76,7 @@ def _memory_line(run: TrainingRun, cost: StepCost) -> str:
 
 def _speed_line(run: TrainingRun, cost: StepCost, reading: float) -> str:
     wanted = run.order.ranks / cost.seconds_per_clip
-    devices = "the device" if run.order.ranks == 1 else f"{run.order.ranks} devices"
-    line = f"speed: {devices} can train on about {wanted:,.0f} clips/s, the loader delivers {reading:,.0f}"
+    line = f"speed: {device_rate(run, cost)}, the loader delivers {reading:,.0f}"
     if reading >= wanted:
         return line
     share = 1 - reading / wanted

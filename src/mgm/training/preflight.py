@@ -28,7 +28,7 @@ from mgm.masks.kernels import compile_kernels, lowest
 from mgm.models.accelerate.pixels import compile_pixels
 from mgm.printable import plural
 from mgm.terminal import byte_size
-from mgm.training.announce import clips_at_once, excess_of_batch
+from mgm.training.announce import clips_at_once, device_rate, excess_of_batch
 from mgm.training.config import Config, Run
 from mgm.training.devices import make_fabric
 from mgm.training.engine import Engine
@@ -275,12 +275,8 @@ def _check_speed(run: TrainingRun, cost: StepCost) -> Finding:
     reading, _ = measure_reading(run.batches(0), run)
     wanted = run.order.ranks / cost.seconds_per_clip
     if reading is None:
-        return Finding(
-            "",
-            f"the devices can train on about {wanted:,.0f} clips/s; the set is too small to measure its reading",
-            "note",
-        )
-    line = f"the devices can train on about {wanted:,.0f} clips/s, the loader delivers {reading:,.0f}"
+        return Finding("", f"{device_rate(run, cost)}; the set is too small to measure its reading", "note")
+    line = f"{device_rate(run, cost)}, the loader delivers {reading:,.0f}"
     if reading >= wanted:
         return Finding("", line)
     return Finding("", line, "note", "raise data.workers, or see 'mgm bench data'")
