@@ -1,9 +1,11 @@
 """Contact sheets: rows, columns, words and keys, and what is drawn over the frames."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mgm.show.drawing.shapes import Lines
+from mgm.show.drawing.shapes import Lines, Words
 from mgm.show.sheet import EDGE_KEY, HIDDEN_KEY, SheetRow, draw_sheet, fixed_scale, outlines, pick_columns, region
 from mgm.show.style import BOX, EDGE, QUERY
 from mgm.video import MotionField
@@ -42,6 +44,18 @@ def test_without_motion_there_is_no_wheel(make_clip):
     made = draw_sheet([SheetRow("frames", make_clip())], title="t", columns=3)
     assert len(made.pictures) == 3
     assert made.words == ["t", "frames"]
+
+
+@pytest.mark.parametrize("times", [None, np.arange(8) / 4])
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_name_of_the_last_pictures_is_below_the_lowest(make_clip, number, times):
+    rows = [SheetRow("frames", make_clip()), SheetRow("encoder", make_clip())]
+    rows[number] = replace(rows[number], end=np.zeros((2, 2, 3), np.uint8))
+    made = draw_sheet(rows, title="t", times=times, columns=2, end_name="visibility")
+    (picture,) = [picture for picture in made.pictures if picture.pixels.shape == (2, 2, 3)]
+    (name,) = [shape for shape in made.shapes if isinstance(shape, Words) and shape.text == "visibility"]
+    assert 0 < name.y - (picture.y + picture.height) < 20
+    assert name.y < made.height
 
 
 def test_the_scale_is_the_same_for_every_clip():

@@ -111,7 +111,7 @@ def draw_sheet(
         times: seconds (T,) from the first frame, written under the columns.
         columns: number of frames shown, evenly spread.
         keys: of colours in the rows' frames; those of outlines, boxes and tokens are added.
-        end_name: written under the last pictures of the rows.
+        end_name: written under the lowest of the rows' last pictures.
     """
     arrows = next((row.arrows for row in rows if row.arrows is not None), None)
     scale = 1.0 if arrows is None else fixed_scale(arrows.extent)
@@ -121,11 +121,12 @@ def draw_sheet(
     left = MARGIN * 2 + max(
         [text_width(row.label, LABEL) for row in rows] + [text_width(note, SMALL) for row in rows for note in row.notes]
     )
-    ends = any(row.end is not None for row in rows)
+    end_rows = [number for number, row in enumerate(rows) if row.end is not None]
+    ends = bool(end_rows)
     span = len(moments) * (cell[0] + GAP) - GAP + ends * (cell[0] + 3 * GAP)
     words = max([text_width(title, TITLE), *(text_width(fact, SMALL) for fact in facts)])
     drawing = Drawing(max(left + span, MARGIN + words) + MARGIN, 0, title, ground)
-    top = draw_heading(drawing, title, facts)
+    first = top = draw_heading(drawing, title, facts)
     for row in rows:
         _write_label(drawing, row, top + cell[1] / 2)
         for number, moment in enumerate(moments):
@@ -135,9 +136,9 @@ def draw_sheet(
         top += cell[1] + GAP
     top += _write_times(drawing, moments, times, (left, top), cell)
     if ends:
-        place = (left + span - cell[0] / 2, top - _LINE if times is not None else top)
+        place = (left + span - cell[0] / 2, first + (end_rows[-1] + 1) * (cell[1] + GAP))
         drawing.text(place, end_name, size=SMALL, colour=drawing.theme.faint, align="middle", upright="top")
-        top += 0 if times is not None else _LINE
+        top = max(top, place[1] + _LINE)
     found = [*keys, *(key for row in rows for key in row.drawn_keys())]
     drawing.height = draw_keys(drawing, found, top + 10, full_scale=None if arrows is None else scale) + MARGIN
     return drawing
