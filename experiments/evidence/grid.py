@@ -146,7 +146,7 @@ QUESTIONS: dict[str, Question] = {
         "What does a longer run give where half of the tokens are hidden?",
         tuple(
             Arm(f"{mask} 0.5, {factor:g} times the steps", mask, 0.5, settings=(f"steps*{factor:g}",), at=factor)
-            for mask in ("tube", "mgm", "random")
+            for mask in ("tube", "smm", "mgm", "random")
             for factor in (1, 2, 4)
         ),
         "tube 0.5, 1 times the steps",
