@@ -208,8 +208,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else ""
 
 
-def in_words(error: Exception) -> str:
-    """Why Python could not use some content, for `found`: "'frame' is missing" for a KeyError, else the exception's own text."""
-    if isinstance(error, KeyError):
-        return f"{error} is missing"
-    return str(error) or type(error).__name__
+def in_words(error: Exception, most: int = 300) -> str:
+    """Why Python could not use some content, for `found`: "'frame' is missing" for a KeyError, else the exception's own text.
+
+    Args:
+        most: characters of the text, which is one line.
+    """
+    text = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return " ".join(text.split())[:most] or type(error).__name__

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mgm.errors import ModelError
+from mgm.errors import ModelError, in_words
 from mgm.files.inert_values import DTYPE, GlobalName, InertObject, array_of, dtype_of, refused
 from mgm.files.regular import open_regular
 
@@ -81,10 +81,8 @@ def parse_inert_pickle(
     except ModelError:
         raise
     except Exception as error:  # a damaged pickle fails in every way: struct.error, UnicodeDecodeError, IndexError, ...
-        words = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ModelError(
-            subject, f"cannot be read as a pickle ({words})", advice="download it again", reason="malformed"
-        ) from error
+        found = f"cannot be read as a pickle ({in_words(error, 120)})"
+        raise ModelError(subject, found, advice="download it again", reason="malformed") from error
 
 
 class _Machine:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Final
 import torch
 from torch import Tensor
 
-from mgm.errors import ModelError
+from mgm.errors import ModelError, in_words
 from mgm.files.inert_pickle import parse_inert_pickle
 from mgm.files.inert_values import GlobalName, InertObject
 from mgm.files.regular import open_regular
@@ -59,10 +59,8 @@ def read_pickled_module(file: Path, *, records: Sequence[str]) -> dict[str, Tens
     except ModelError:
         raise
     except Exception as error:  # zipfile, torch and the reader below raise many kinds for a damaged file
-        words = " ".join(str(error).split())[:120]
-        raise ModelError(
-            file, f"cannot be read as a module ({words})", advice="download it again", reason="malformed"
-        ) from error
+        found = f"cannot be read as a module ({in_words(error, 120)})"
+        raise ModelError(file, found, advice="download it again", reason="malformed") from error
 
 
 class _Reader:
@@ -146,7 +144,7 @@ def _state(content: Any, file: Path) -> dict[str, Tensor]:
     while waiting:
         prefix, module, level = waiting.pop()
         if level > _MOST_LEVELS or len(state) + len(waiting) > _MOST_NAMES:
-            raise ValueError("modules without end")
+            raise ValueError("too many modules, or nested too deeply")
         if not isinstance(module, InertObject) or not isinstance(module.state, Mapping):
             raise ValueError(f"found {prefix.removesuffix('.') or 'the file'}, which is not a module")
         for kind in ("_parameters", "_buffers"):

@@ -57,7 +57,7 @@ def dtype_of(record: Any, subject: object) -> np.dtype[Any]:
     Raises ValueError if it is not one; ModelError about `subject` for a dtype of anything else, such as Python objects.
     """
     if not isinstance(record, InertObject) or record.kind != DTYPE or not isinstance(record.arguments[0], str):
-        raise ValueError("a dtype that is none")
+        raise ValueError("not a dtype")
     code, order = record.arguments[0], record.state[1] if isinstance(record.state, tuple) else "="
     if not _NUMBER_DTYPE.fullmatch(code) or not isinstance(order, str) or order not in "<>=|":
         raise refused(subject, f"an array of {code[:20]!r}")

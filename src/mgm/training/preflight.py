@@ -22,7 +22,7 @@ from mgm.data.items import evenly_spaced
 from mgm.data.judging import untrainable, without_training
 from mgm.data.loading.loader import BatchOrder, batches
 from mgm.data.unreadable import LEAVE_OUT_ADVICE
-from mgm.errors import MgmError
+from mgm.errors import MgmError, in_words
 from mgm.machine import machine, versions
 from mgm.masks.kernels import compile_kernels, lowest
 from mgm.models.accelerate.pixels import compile_pixels
@@ -136,7 +136,7 @@ def _tried(name: str, build: Callable[[], T]) -> T | Finding:
         subject = f"{error.subject}: " if error.subject else ""
         return Finding(name, f"{subject}{error.statement}", "change", error.advice)
     except (RuntimeError, OSError, MemoryError) as error:  # of torch, of the disk
-        return Finding(name, " ".join(str(error).split())[:300], "change", "mend it, then run mgm doctor again")
+        return Finding(name, in_words(error), "change", "mend it, then run mgm doctor again")
 
 
 def _safely(name: str, check: Callable[[], Finding]) -> Finding:

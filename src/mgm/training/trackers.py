@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from mgm.errors import FileError
+from mgm.errors import FileError, in_words
 from mgm.terminal import note
 
 TrackerName = Literal["wandb", "mlflow"]
@@ -150,4 +150,4 @@ class Trackers:
 
 
 def _give_up(name: str, error: Exception) -> None:
-    note(f"{name}: stopped, the run goes on without it: {' '.join(str(error).split())[:300] or type(error).__name__}")
+    note(f"{name}: stopped, the run goes on without it: {in_words(error)}")

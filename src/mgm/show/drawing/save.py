@@ -38,6 +38,6 @@ def save_drawing(drawing: Drawing, path: str | Path) -> None:
     path = Path(path)
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
-        raise FileError(path, f"suffix is '{path.suffix}'", " or ".join(STILLS), reason="invalid_value")
+        raise FileError.wrong_suffix(path, STILLS)
     with atomic_write(path) as file:
         file.write(write(drawing))

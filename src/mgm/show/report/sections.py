@@ -1,5 +1,6 @@
 """The sections of every run: masks, loss, probes, data, the run itself, from facts to parts of a page."""
 
+from mgm.printable import plural
 from mgm.show.report.elements import (
     Cell,
     Code,
@@ -43,7 +44,7 @@ def mask_section(masks: MaskFacts) -> PageSection:
     share = f"{masks.ratio:.0%}"
     lead = (
         f"Every mask hides {share} of the tokens, so one that ignores motion hides about {share} of anything. "
-        f"Measured on the same {_plural(masks.clips, 'clip')}."
+        f"Measured on the same {plural(masks.clips, 'clip')}."
     )
     parts: list[SectionPart] = [Table(columns, rows, marked=masks.subject)]
     if all(row.object_covered is None for row in masks.rows):
@@ -83,7 +84,7 @@ def probe_section(probes: ProbeFacts) -> PageSection:
         Column("verdict"),
     )
     table = Table(columns, tuple(_probe_row(result) for result in probes.results))
-    measured = [] if probes.clips is None else [_plural(probes.clips, "test clip")]
+    measured = [] if probes.clips is None else [plural(probes.clips, "test clip")]
     measured += [] if probes.classes is None else [f"{probes.classes} classes"]
     lead = f"{probes.lead} {', '.join(measured)}.".strip() if measured else probes.lead
     parts: tuple[SectionPart, ...] = (chart, table)
@@ -142,10 +143,6 @@ def _count(value: int | None) -> str:
 
 def _estimate(estimate: Estimate | None) -> str:
     return "—" if estimate is None else f"{estimate.value:.1%} [{estimate.low * 100:.0f}, {estimate.high * 100:.0f}]"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _duration(seconds: float) -> str:
