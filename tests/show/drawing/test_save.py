@@ -105,5 +105,5 @@ def test_words_can_be_read_on_their_ground(ground):
 
 
 def test_other_suffixes(drawing, tmp_path):
-    with raises(FileError, "invalid_value", subject=tmp_path / "a.bmp"):
+    with raises(FileError, "unsupported", subject=tmp_path / "a.bmp"):
         save_drawing(drawing, tmp_path / "a.bmp")
