@@ -40,6 +40,12 @@ def test_every_page_has_one_place():
     assert sorted(listed) == sorted(found | made)
 
 
+def test_its_style_sheets_exist():
+    named = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["extra_css"]
+    assert named
+    assert all((ROOT / "docs" / name).is_file() for name in named)
+
+
 def test_the_start_is_the_readme(site):
     assert "](docs/" not in site.start()
     assert "](results.md)" in site.start()
