@@ -2,15 +2,8 @@
 
 import pytest
 
-from mgm.show.chart import Panel, Series, draw_charts, ticks
+from mgm.show.chart import Panel, Series, draw_charts
 from mgm.show.drawing.shapes import Lines
-
-
-def test_ticks_are_round_and_enclose_the_values():
-    assert ticks(69.2, 72.1) == [69, 69.5, 70, 70.5, 71, 71.5, 72, 72.5]
-    assert ticks(0, 1) == [0, 0.2, 0.4, 0.6, 0.8, 1]
-    assert ticks(67.3, 67.3)[0] < 67.3 < ticks(67.3, 67.3)[-1]
-    assert ticks(-30, 410) == [-100, 0, 100, 200, 300, 400, 500]
 
 
 def test_points_are_at_their_values_with_their_intervals():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,11 +9,11 @@ from typing import Final
 from mgm.show.drawing.shapes import Drawing, Point, text_width
 from mgm.show.sheet import MARGIN, draw_heading
 from mgm.show.style import LABEL, MARKS, SMALL, Ground, Mark, Rgb, Theme
+from mgm.show.ticks import ticks_around
 
 _LEFT: Final = 66
 _FOOT: Final = 52
 _GAP: Final = 30
-_MOST_STEPS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +73,6 @@ def draw_charts(
     return drawing
 
 
-def ticks(low: float, high: float) -> list[float]:
-    """Round values from below `low` to above `high`, at most six steps of 1, 2 or 5 times a power of ten."""
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    span = high - low
-    power = 10.0 ** math.floor(math.log10(span / _MOST_STEPS))
-    step = next(power * k for k in (1, 2, 5, 10) if span / (power * k) <= _MOST_STEPS)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(step * k, 10) for k in range(first, max(last, first + 1) + 1)]
-
-
 def _draw_panel(drawing: Drawing, panel: Panel, place: Point, size: Point) -> float:
     theme = drawing.theme
     (left, top), (wide, high) = place, size
@@ -94,7 +82,7 @@ def _draw_panel(drawing: Drawing, panel: Panel, place: Point, size: Point) -> fl
     x_low, x_high, x_named = _range([x for s in panel.series for x, _ in s.points], panel.x_ticks)
     heights = [y for s in panel.series for _, y in s.points]
     heights += [end for s in panel.series for interval in s.intervals for end in interval]
-    y_named = ticks(min(heights), max(heights))
+    y_named = ticks_around(min(heights), max(heights))
     y_low, y_high = y_named[0], y_named[-1]
 
     def at(x: float, y: float) -> Point:
@@ -130,7 +118,7 @@ def _range(values: Iterable[float], named: Sequence[float]) -> tuple[float, floa
     low, high = min(inside), max(inside)
     room = 0.06 * ((high - low) or abs(high) or 1.0)
     if not named:
-        named = [tick for tick in ticks(low, high) if low - room <= tick <= high + room]
+        named = [tick for tick in ticks_around(low, high) if low - room <= tick <= high + room]
     return low - room, high + room, named
 
 

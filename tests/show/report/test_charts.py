@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mgm.show.report.charts import curve_svg, interval_svg, nice_ticks
+from mgm.show.report.charts import curve_svg, interval_svg
 from mgm.show.report.elements import Curve, CurveChart, Estimate, IntervalChart, IntervalRow
 
 _SIZES = [(860, 340), (340, 260)]
@@ -38,19 +38,6 @@ def _words_inside(node: ElementTree.Element, width: float) -> None:
 
 def _curve(label: str, count: int = 500, drop: float = 0.3) -> Curve:
     return Curve(label, tuple(range(count)), tuple(1 - drop * k / count for k in range(count)))
-
-
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.66, 1.01), (0, 499), (-3, 12345), (1e-5, 2e-5)])
-def test_ticks_are_round_few_and_inside(low, high):
-    ticks = nice_ticks(low, high, 5)
-    assert 2 <= len(ticks) <= 11
-    assert low <= ticks[0]
-    assert ticks[-1] <= high
-    assert all(len(f"{tick:g}") <= 7 for tick in ticks)
-
-
-def test_a_flat_range_has_one_tick():
-    assert nice_ticks(2.0, 2.0, 5) == [2.0]
 
 
 @pytest.mark.parametrize(("width", "height"), _SIZES)

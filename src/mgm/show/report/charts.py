@@ -12,22 +12,12 @@ import numpy as np
 
 from mgm.show.report.elements import Curve, CurveChart, Estimate, IntervalChart
 from mgm.show.report.escape import escape
+from mgm.show.ticks import ticks_within
 
 _HOVER_COLUMNS = 60
 _DRAWN_POINTS = 400
 _LONGEST_END = 30
 """Letters of a name at the end of its curve; longer ones would take the room of the curves, and are in the key."""
-
-
-def nice_ticks(low: float, high: float, count: int) -> list[float]:
-    """About `count` round numbers within `low` and `high`, 1, 2 or 5 times a power of ten apart."""
-    if not high > low:
-        return [low]
-    rough = (high - low) / max(1, count)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(k * step, 12) for k in range(first, last + 1)]
 
 
 def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
@@ -140,7 +130,7 @@ def _dot(x: float, y: float, k: int) -> str:
 
 def _y_grid(axis: _Axis, left: float, right: float, height: float) -> list[str]:
     drawn = []
-    for tick in nice_ticks(axis.low, axis.high, max(3, int(height // 60))):
+    for tick in ticks_within(axis.low, axis.high, max(3, int(height // 60))):
         drawn.append(_line(left, axis(tick), right, axis(tick), "grid"))
         drawn.append(_text(left - 8, axis(tick) + 4, f"{tick:g}", anchor="end"))
     return drawn
@@ -148,7 +138,7 @@ def _y_grid(axis: _Axis, left: float, right: float, height: float) -> list[str]:
 
 def _x_ticks(axis: _Axis, floor: float, count: int, form: str, *, grid_top: float | None = None) -> list[str]:
     drawn = [_line(axis.start, floor, axis.end, floor, "axis")]
-    for tick in nice_ticks(axis.low, axis.high, count):
+    for tick in ticks_within(axis.low, axis.high, count):
         drawn.append(_line(axis(tick), floor if grid_top is None else grid_top, axis(tick), floor + 4, "grid"))
         drawn.append(_text(axis(tick), floor + 18, form.format(tick), anchor="middle"))
     return drawn
