@@ -6,10 +6,10 @@ python benchmarks/loader.py FOLDER --memory 20000      # whether processes that 
 
 The peer is a loader of the design of VideoMAE's public one, implemented independently from its description. decord reads the frames
 of a clip at full size, and Pillow crops and resizes each of them. They are then stacked, scaled and normalised as floats, and a
-tube mask is drawn. The peer delivers no motion. mgm delivers uint8 clips (normalised on the device), motion and the mask `mgm`, from the same
-files and from the same files after `mgm prepare`. "Packed crops" are the pixels of its finished batches, read from uncompressed
-files that the system has in memory: the least that a format of packed crops could cost. Rounds are interleaved; every round reads
-the same clips. decord is installed by `pip install -r benchmarks/requirements.txt`.
+tube mask is drawn. The peer delivers no motion. mgm delivers uint8 clips (normalised on the device), motion and the mask `mgm`,
+from the same files and from the same files after `mgm prepare`. "Packed crops" are the pixels of its finished batches, read from
+uncompressed files that the system has in memory: the least that a format of packed crops could cost. Rounds are interleaved; every
+round reads the same clips. decord is installed by `pip install -r benchmarks/requirements.txt`.
 """
 
 from __future__ import annotations

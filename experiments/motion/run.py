@@ -4,8 +4,9 @@
 
 Compares magnitudes on the paper's grid of 14 x 14 patches, one map per sampling step, with DIS (preset medium, full size) between
 the same frames of the same decoded video. The measures are the cosine of the maps, the distance of their peaks in patches, and the
-overlap (intersection over union) of squares of 7 x 7 patches around the peaks. The reference is the flow from t - stride to t; a second column uses
-the flow from t back to t - stride, placed at the pixels of t as in codecs. Farneback's flow shows how well two dense flows agree.
+overlap (intersection over union) of squares of 7 x 7 patches around the peaks. The reference is the flow from t - stride to t; a
+second column uses the flow from t back to t - stride, placed at the pixels of t as in codecs. Farneback's flow shows how well two
+dense flows agree.
 
 Without videos it reads real clips and one clip in 16 codecs from ../shared/data, beside the checkout. Needs OpenCV (extra `flow`).
 """

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mgm.commands.main import app
-from mgm.commands.preview import _share
+from mgm.commands.preview import share_cell
 from mgm.data.synthetic.known_motion import make_translation
 from mgm.errors import ConfigError, DataError, FileError, VideoError
 from mgm.masks import list_masks
@@ -133,4 +133,4 @@ def test_the_picture_of_one_video_has_its_name(folder, tmp_path):
 
 
 def test_a_small_share_is_not_shown_as_none():
-    assert [_share(value) for value in (None, 0.0, 0.004, 0.006, 0.75)] == ["-", "0%", "<1%", "1%", "75%"]
+    assert [share_cell(value) for value in (None, 0.0, 0.004, 0.006, 0.75)] == ["-", "0%", "<1%", "1%", "75%"]

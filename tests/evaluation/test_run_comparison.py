@@ -158,7 +158,7 @@ def test_runs_with_other_views_are_not_compared(runs, videos):
     views = iter(["5x3", "2x3"])
     found = [run_comparison._Judgement(run, {}, next(views)) for run in (runs / "a-0", other)]
     with raises(ConfigError, "mismatch", subject=other, message="compare-views"):
-        run_comparison._check_views(found)
+        run_comparison.check_same_views(found)
     settings = ("probe.temporal_views=2",)
     assert compare_runs(str(runs / "a-0"), str(other), videos, overrides=settings).value == 0
 

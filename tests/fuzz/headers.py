@@ -11,7 +11,7 @@ _BOX_PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"mvex", b
 _ENTRY_FIELDS = 78  # bytes of a visual sample entry before its own boxes (ISO 14496-12, 12.1.3)
 
 
-def _boxes(data: bytes, start: int = 0, end: int | None = None, parent: bytes = b"") -> Iterator[Region]:
+def mp4_boxes(data: bytes, start: int = 0, end: int | None = None, parent: bytes = b"") -> Iterator[Region]:
     """Every box of an MP4; sample entries, whose type names the codec, as "entry"."""
     end = len(data) if end is None else end
     while start + 8 <= end:
@@ -19,11 +19,11 @@ def _boxes(data: bytes, start: int = 0, end: int | None = None, parent: bytes = 
         stop = min(start + size, end) if size >= 8 else end
         yield b"entry" if parent == b"stsd" else kind, start, start + 8, stop
         if kind in _BOX_PARENTS:
-            yield from _boxes(data, start + 8, stop, kind)
+            yield from mp4_boxes(data, start + 8, stop, kind)
         elif kind == b"stsd":
-            yield from _boxes(data, start + 16, stop, kind)
+            yield from mp4_boxes(data, start + 16, stop, kind)
         elif parent == b"stsd":
-            yield from _boxes(data, start + 8 + _ENTRY_FIELDS, stop, kind)
+            yield from mp4_boxes(data, start + 8 + _ENTRY_FIELDS, stop, kind)
         start = stop
 
 
@@ -37,7 +37,7 @@ def _vint_length(first: int) -> int:
     return 9 - first.bit_length() if first else 8
 
 
-def _elements(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Region]:
+def ebml_elements(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Region]:
     """Every element of a Matroska file (RFC 8794)."""
     end = len(data) if end is None else end
     while start + 2 <= end:
@@ -50,11 +50,11 @@ def _elements(data: bytes, start: int = 0, end: int | None = None) -> Iterator[R
         kind = data[start:size_at]
         yield kind, size_at, payload, stop
         if kind in _EBML_PARENTS:
-            yield from _elements(data, payload, stop)
+            yield from ebml_elements(data, payload, stop)
         start = stop
 
 
-def _chunks(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Region]:
+def riff_chunks(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Region]:
     """Every chunk of an AVI."""
     end = len(data) if end is None else end
     while start + 8 <= end:
@@ -62,7 +62,7 @@ def _chunks(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Reg
         stop = min(start + 8 + int.from_bytes(data[start + 4 : start + 8], "little"), end)
         if kind in (b"RIFF", b"LIST"):
             yield data[start + 8 : start + 12], start + 4, start + 8, start + 12
-            yield from _chunks(data, start + 12, stop)
+            yield from riff_chunks(data, start + 12, stop)
         else:
             yield kind, start + 4, start + 8, stop
         start = stop + stop % 2
@@ -119,21 +119,23 @@ def _ts_packets(data: bytes, rng: Random) -> bytes:
 
 
 _MP4: dict[str, Mutation] = {
-    "mp4_samples": _lying(_boxes, _of(b"stsz", b"stts", b"stco", b"ctts", b"stsc", b"stss", b"trun", b"tfhd")),
-    "mp4_times": _lying(_boxes, _of(b"mdhd", b"mvhd", b"elst", b"tfdt", b"sidx", b"stts", b"ctts")),
-    "mp4_picture": _lying(_boxes, _of(b"tkhd", b"entry", b"pasp", b"colr"), longest=84),
-    "mp4_codec": _lying(_boxes, _of(b"avcC", b"esds", b"hvcC", b"av1C", b"d263", b"stsd")),
-    "mp4_sizes": _lying(_boxes, _any, sizes=True),
+    "mp4_samples": _lying(mp4_boxes, _of(b"stsz", b"stts", b"stco", b"ctts", b"stsc", b"stss", b"trun", b"tfhd")),
+    "mp4_times": _lying(mp4_boxes, _of(b"mdhd", b"mvhd", b"elst", b"tfdt", b"sidx", b"stts", b"ctts")),
+    "mp4_picture": _lying(mp4_boxes, _of(b"tkhd", b"entry", b"pasp", b"colr"), longest=84),
+    "mp4_codec": _lying(mp4_boxes, _of(b"avcC", b"esds", b"hvcC", b"av1C", b"d263", b"stsd")),
+    "mp4_sizes": _lying(mp4_boxes, _any, sizes=True),
 }
 _EBML: dict[str, Mutation] = {
-    "ebml_sizes": _lying(_elements, _any, sizes=True),
-    "ebml_values": _lying(_elements, lambda kind: kind not in _EBML_PARENTS | _EBML_BLOCKS),
-    "ebml_times": _lying(_elements, lambda k: k in _EBML_BLOCKS or k in (b"\xe7", b"\x2a\xd7\xb1", b"\x9b"), longest=4),
+    "ebml_sizes": _lying(ebml_elements, _any, sizes=True),
+    "ebml_values": _lying(ebml_elements, lambda kind: kind not in _EBML_PARENTS | _EBML_BLOCKS),
+    "ebml_times": _lying(
+        ebml_elements, lambda k: k in _EBML_BLOCKS or k in (b"\xe7", b"\x2a\xd7\xb1", b"\x9b"), longest=4
+    ),
 }
 _RIFF: dict[str, Mutation] = {
-    "riff_headers": _lying(_chunks, _of(b"avih", b"strh", b"strf"), little=True),
-    "riff_index": _lying(_chunks, _of(b"idx1"), little=True),
-    "riff_sizes": _lying(_chunks, _any, sizes=True, little=True),
+    "riff_headers": _lying(riff_chunks, _of(b"avih", b"strh", b"strf"), little=True),
+    "riff_index": _lying(riff_chunks, _of(b"idx1"), little=True),
+    "riff_sizes": _lying(riff_chunks, _any, sizes=True, little=True),
 }
 HEADERS: dict[str, dict[str, Mutation]] = {
     ".3gp": _MP4,

@@ -41,7 +41,7 @@ def mutate(data: bytes, suffix: str, name: str, seed: int, *, other: bytes) -> b
     if name in JOINS:
         return JOINS[name](data, other, rng)
     if name in _PACKETS:
-        return _remuxed(data, suffix, _PACKETS[name], rng)
+        return remuxed(data, suffix, _PACKETS[name], rng)
     return {**BYTES, **HEADERS.get(suffix, {})}[name](data, rng)
 
 
@@ -66,7 +66,7 @@ class Packet:
 Edit = Callable[[list[Packet], Random], list[Packet]]
 
 
-def _remuxed(data: bytes, suffix: str, edit: Edit, rng: Random) -> bytes:
+def remuxed(data: bytes, suffix: str, edit: Edit, rng: Random) -> bytes:
     """The video with other packets in the same container. A packet that the muxer refuses is left out."""
     target = io.BytesIO()
     with av.open(io.BytesIO(data)) as source, av.open(target, "w", FORMATS[suffix], {"fflags": "+bitexact"}) as out:

@@ -45,7 +45,7 @@ def test_a_mutation_is_told_by_its_seed(sources: Path, name: str):
 def test_packets_that_nobody_edits_give_the_same_pictures(sources: Path, tmp_path: Path, name: str):
     path = tmp_path / name
     data = (sources / name).read_bytes()
-    path.write_bytes(mutate._remuxed(data, path.suffix, lambda packets, rng: packets, np.random.default_rng(0)))
+    path.write_bytes(mutate.remuxed(data, path.suffix, lambda packets, rng: packets, np.random.default_rng(0)))
     assert _pictures(path) == _pictures(sources / name)
 
 
@@ -56,14 +56,14 @@ def _pictures(path: Path) -> list[bytes]:
 
 def test_the_parts_of_containers_are_found(sources: Path):
     mp4, mkv, avi = ((sources / n).read_bytes() for n in ("h264_b.mp4", "h264.mkv", "mpeg4_b.avi"))
-    boxes = Counter(kind for kind, *_ in headers._boxes(mp4))
+    boxes = Counter(kind for kind, *_ in headers.mp4_boxes(mp4))
     assert all(boxes[kind] == 1 for kind in (b"moov", b"tkhd", b"mdhd", b"elst", b"stsz", b"ctts", b"entry", b"avcC"))
-    size = next(mp4[payload:stop] for kind, _, payload, stop in headers._boxes(mp4) if kind == b"stsz")
+    size = next(mp4[payload:stop] for kind, _, payload, stop in headers.mp4_boxes(mp4) if kind == b"stsz")
     assert int.from_bytes(size[8:12], "big") == 24
-    elements = Counter(kind for kind, *_ in headers._elements(mkv))
+    elements = Counter(kind for kind, *_ in headers.ebml_elements(mkv))
     assert elements[b"\xa3"] + elements[b"\xa1"] == 24
     assert elements[b"\xe0"] == 1
-    chunks = Counter(kind for kind, *_ in headers._chunks(avi))
+    chunks = Counter(kind for kind, *_ in headers.riff_chunks(avi))
     assert chunks[b"00dc"] == 24
     assert all(chunks[kind] == 1 for kind in (b"avih", b"strh", b"strf", b"idx1"))
 

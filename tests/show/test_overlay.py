@@ -122,11 +122,11 @@ def test_filled_vectors_are_faint(style):
 
 @pytest.mark.parametrize("vector", [(1, 0), (0, 1), (-1, 0), (0, -1), (0.6, -0.8)])
 def test_the_wheel_has_the_colours_of_all_figures(vector):
-    full, opacity = overlay._wheel_colour(np.float32(vector))
+    full, opacity = overlay.wheel_colour(np.float32(vector))
     field = np.float32(vector)[None, None, None]
     assert full == pytest.approx(colour_motion(field, extent=(8, 8), full_scale=1)[0, 0, 0], abs=1)
     assert opacity == pytest.approx(0.8)
-    assert overlay._wheel_colour(np.float32(vector) / 2)[0] == pytest.approx(full, abs=1)
+    assert overlay.wheel_colour(np.float32(vector) / 2)[0] == pytest.approx(full, abs=1)
     side = wheel(101)
     x, y = (50 + round(48 * v) for v in vector)
     assert side[y, x] == pytest.approx(0.8 * full + 0.2 * 128, abs=12)

@@ -13,7 +13,7 @@ from mgm.errors import ConfigError, DataError
 from mgm.masks import list_masks
 from mgm.show.figures import paint_visibility
 from mgm.show.preview import PreviewSettings, preview_clip
-from mgm.show.preview_set import _middle, preview, write_statistics
+from mgm.show.preview_set import middle_of_part, preview, write_statistics
 from mgm.show.preview_sheet import draw_preview
 from mgm.show.style import HIDDEN, VEIL
 from mgm.video.container.stream import decode_all, open_video
@@ -131,10 +131,10 @@ def test_boxes_from_another_file(tmp_path):
 
 def test_a_part_is_shown_from_its_middle():
     settings = PreviewSettings(frames=4, stride=3)  # a clip spans 10 frames
-    assert _middle(VideoItem("a.mp4"), settings) is None  # the middle of the file
-    assert _middle(VideoItem("a.mp4", None, 30), settings) == 30
-    assert _middle(VideoItem("a.mp4", None, 30, 60), settings) == 40
-    assert _middle(VideoItem("a.mp4", None, 30, 35), settings) == 30
+    assert middle_of_part(VideoItem("a.mp4"), settings) is None  # the middle of the file
+    assert middle_of_part(VideoItem("a.mp4", None, 30), settings) == 30
+    assert middle_of_part(VideoItem("a.mp4", None, 30, 60), settings) == 40
+    assert middle_of_part(VideoItem("a.mp4", None, 30, 35), settings) == 30
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from mgm.data.annotations import load_set
 from mgm.errors import DataError
-from mgm.training.shared_set import _check_same, _Offer, shared_set
+from mgm.training.shared_set import SetOffer, check_offers, shared_set
 from tests.data.annotations.files import touch, write
 from tests.errors import raises
 from tests.training.test_ranks import TOGETHER
@@ -86,7 +86,7 @@ def test_without_a_place_for_the_file_every_rank_reads(sets, tmp_path):
 
 def test_the_words_about_two_machines():
     with raises(DataError, "mismatch", subject="videos", message="shared-set-machines-differ"):
-        _check_same([_Offer(0, "videos", "ab"), _Offer(1, "videos", "ab"), _Offer(2, "videos", "cd")])
+        check_offers([SetOffer(0, "videos", "ab"), SetOffer(1, "videos", "ab"), SetOffer(2, "videos", "cd")])
 
 
 @pytest.mark.slow

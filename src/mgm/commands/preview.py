@@ -250,11 +250,12 @@ def _table(report: PreviewReport, settings: PreviewSettings) -> Table:
             pooled.overlap,
             pooled.least_visible,
         )
-        table.add_row(name, *map(_share, shares), str(pooled.never_visible), _share(pooled.fallback_share))
+        table.add_row(name, *map(share_cell, shares), str(pooled.never_visible), share_cell(pooled.fallback_share))
     return table
 
 
-def _share(value: float | None) -> str:
+def share_cell(value: float | None) -> str:
+    """A share in per cent; "-": it was not measured, "<1%": it is small, but not none."""
     if value is None:
         return "-"
     return "<1%" if 0 < value < 0.005 else f"{value:.0%}"  # "0%" is none at all

@@ -100,7 +100,7 @@ def compare_runs(
 
 def _gain(judgements: Sequence[Sequence[_Judgement]], videos: VideoSet, groups: str | None) -> RunGain:
     """The gain of the second group of runs over the first one."""
-    _check_views([one for group in judgements for one in group])
+    check_same_views([one for group in judgements for one in group])
     found = [[one.hits for one in group] for group in judgements]
     judged = set.intersection(*(set(hits) for group in found for hits in group))
     names = [name for name in next(iter(found[0])) if name in judged]
@@ -163,7 +163,7 @@ def _judgement(
     return _Judgement(run, dict(zip(judged.names, judged.hits.tolist(), strict=True)), views)
 
 
-def _check_views(judgements: Sequence[_Judgement]) -> None:
+def check_same_views(judgements: Sequence[_Judgement]) -> None:
     """Raise ConfigError if runs were judged over different numbers of views. Clips may differ: they belong to the model."""
     first = judgements[0]
     for other in judgements:

@@ -87,7 +87,7 @@ def overlay_video(
 def _frames(
     video: str | Path, style: Style, reading: Reading, full_scale: float, totals: MotionTotals
 ) -> Iterator[RgbImage]:
-    pictures = _pictures(video)
+    pictures = upright_pictures(video)
     painter: _Arrows | _Wheel | None = None
     for chunk in motion_chunks(video, reading=reading):
         totals.add(chunk.motion)
@@ -103,7 +103,7 @@ def _frames(
             yield np.concatenate([painter.draw(picture, vectors, valid), bar.at(seconds)])
 
 
-def _pictures(video: str | Path) -> Iterator[RgbImage]:
+def upright_pictures(video: str | Path) -> Iterator[RgbImage]:
     """Every frame uint8 (H, W, 3) upright, enlarged if small, with even sides."""
     with open_video(video, vectors=False) as opened:
         convert: FrameConverter | None = None
@@ -181,7 +181,7 @@ class _Wheel:
     def draw(self, picture: RgbImage, vectors: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> RgbImage:
         """`picture` with the field (gh, gw, 2) on it."""
         height, width = self._extent
-        colour, opacity = _wheel_colour(vectors / np.float32(self._full_scale))
+        colour, opacity = wheel_colour(vectors / np.float32(self._full_scale))
         opacity *= np.where(valid, 1.0, _HELD_OPACITY)
         # Colours weighted by their opacity, so that those of still cells do not bleed into moving ones.
         planes = np.concatenate([colour * opacity[..., None], opacity[..., None]], axis=-1)
@@ -236,12 +236,12 @@ class _Bar:
 def wheel(side: int) -> RgbImage:
     """The legend of style "wheel": uint8 (side, side, 3), each place in the colour of the motion from the centre to it, on grey."""
     along = ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
-    colour, opacity = _wheel_colour(np.stack(np.meshgrid(along, along), axis=-1))
+    colour, opacity = wheel_colour(np.stack(np.meshgrid(along, along), axis=-1))
     mixed: RgbImage = (128 * (1 - opacity[..., None]) + colour * opacity[..., None]).round().astype(np.uint8)
     return mixed
 
 
-def _wheel_colour(motion: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def wheel_colour(motion: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Motion (..., 2), 1 = full scale, to the full colour of its direction (..., 3), 0..255, and its opacity (...), 0..1."""
     speed = np.hypot(motion[..., 0], motion[..., 1])
     direction = motion / np.maximum(speed, np.float32(1e-9))[..., None]

@@ -167,7 +167,7 @@ def preview_set(
             progress(number, len(chosen))
         numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
         try:
-            first = _middle(item, settings) if start is None else start
+            first = middle_of_part(item, settings) if start is None else start
             written += preview(
                 [item.path],
                 out=folder,
@@ -196,7 +196,7 @@ def _items_outside(folder: Path, videos: Sequence[str]) -> list[VideoItem]:
     return [item for path, item in found.items() if own not in Path(os.path.realpath(path)).parents]
 
 
-def _middle(item: VideoItem, settings: PreviewSettings) -> int | None:
+def middle_of_part(item: VideoItem, settings: PreviewSettings) -> int | None:
     """First frame of a clip in the middle of a part of a file; None for a whole file, whose length is not known yet."""
     if item.end is None:
         return item.start or None

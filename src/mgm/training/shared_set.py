@@ -45,7 +45,7 @@ def shared_set(given: VideoSet | SetSpecLike) -> VideoSet:
 
     with ExitStack() as stack:
 
-        def read() -> _Offer | None:
+        def read() -> SetOffer | None:
             """The set of a machine is read by its first process alone, which offers it to the others."""
             if exchange.local_rank:
                 return None
@@ -53,7 +53,7 @@ def shared_set(given: VideoSet | SetSpecLike) -> VideoSet:
             return _offer(own[0], exchange.node, stack)
 
         offers = [offer for offer in exchange.gather(read) if offer is not None]
-        _check_same(offers)
+        check_offers(offers)
         shared = _accept(next(offer for offer in offers if offer.node == exchange.node))
         found = exchange.gather(lambda: shared if isinstance(shared, str) else "")
     problem = next(filter(None, found), None)
@@ -72,7 +72,7 @@ def _read(given: SetSpecLike) -> VideoSet:
 
 
 @dataclass(frozen=True, slots=True)
-class _Offer:
+class SetOffer:
     """The set that a process has read, for the others of its machine.
 
     Attributes:
@@ -89,21 +89,21 @@ class _Offer:
     problem: str = ""
 
 
-def _offer(videos: VideoSet, node: int, stack: ExitStack) -> _Offer:
+def _offer(videos: VideoSet, node: int, stack: ExitStack) -> SetOffer:
     """Write the columns of a set to a file that is removed when the stack is closed."""
     arrays = _arrays(videos)
     checksum = _checksum(videos, arrays)
     try:
         place = Path(tempfile.gettempdir()) / f"videos-{secrets.token_hex(8)}"
         file = stack.enter_context(scratch_folder(place)) / "columns"
-        return _Offer(node, videos.root, checksum, file, write_arrays(file, arrays))
+        return SetOffer(node, videos.root, checksum, file, write_arrays(file, arrays))
     except (OSError, FileError) as error:
         refused = error if isinstance(error, FileError) else cannot_write(tempfile.tempdir or "TMPDIR", error)
         problem = f"{refused.subject}: {refused.statement}; set TMPDIR to a folder with room"
-        return _Offer(node, videos.root, checksum, problem=problem)
+        return SetOffer(node, videos.root, checksum, problem=problem)
 
 
-def _accept(offer: _Offer) -> VideoSet | str:
+def _accept(offer: SetOffer) -> VideoSet | str:
     """The set of an offer, or why it cannot be had."""
     if offer.file is None:
         return offer.problem
@@ -138,7 +138,7 @@ def _checksum(videos: VideoSet, arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _check_same(offers: list[_Offer]) -> None:
+def check_offers(offers: list[SetOffer]) -> None:
     """Raise DataError if machines found different sets: an epoch would omit some videos and repeat others."""
     first = offers[0]
     other = next((offer for offer in offers if offer.checksum != first.checksum), None)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mgm.data.annotations import load_set
 from mgm.data.clips.source import ClipSettings, FileSource
 from mgm.data.loading.dataset import ClipSet, ClipTransform, MaskRule
-from mgm.data.loading.loader import Batch, BatchOrder, _BatchReader, _BatchTask, batches, in_background
+from mgm.data.loading.loader import Batch, BatchOrder, BatchReader, BatchTask, batches, in_background
 from mgm.errors import DataError
 from mgm.masks import build_mask
 from mgm.masks.ratio_schedule import RatioSchedule
@@ -139,9 +139,9 @@ def test_pinned_batches_come_from_a_thread_that_ends_with_its_processes(clips, m
 def test_a_worker_returns_the_metadata_it_probed_and_keeps_none(clips):
     paths = [item.path for item in clips.items]
     alone = ClipSet(clips.items, FileSource(), clips.settings, ClipTransform("centre", flip=False), seed=1)
-    batch, probed = _BatchReader(alone)(_BatchTask([(0, 3), (0, 5)], 0.0, {}), lambda index: None)
+    batch, probed = BatchReader(alone)(BatchTask([(0, 3), (0, 5)], 0.0, {}), lambda index: None)
     assert set(probed) == {paths[3], paths[5]}
-    again, none_new = _BatchReader(alone)(_BatchTask([(0, 3), (0, 5)], 0.0, probed), lambda index: None)
+    again, none_new = BatchReader(alone)(BatchTask([(0, 3), (0, 5)], 0.0, probed), lambda index: None)
     assert none_new == {}
     assert torch.equal(batch.video, again.video)
     assert set(alone.source.infos) == {paths[3], paths[5]}

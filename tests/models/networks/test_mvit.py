@@ -9,7 +9,7 @@ from mgm.errors import ModelError
 from mgm.models.networks.catalog import NETWORKS
 from mgm.models.networks.entry import NetworkOptions
 from mgm.models.networks.mvit import MASKFEAT_S, V1_16X4, V1_32X3, V2_B, V2_S, MViT
-from mgm.models.networks.mvit_blocks import _differences
+from mgm.models.networks.mvit_blocks import relative_rows
 from mgm.models.networks.mvit_names import FORMATS, from_pyslowfast
 from mgm.models.networks.mvit_spec import MViTSpec
 from mgm.models.networks.weights import classes_of, load_renamed
@@ -83,13 +83,13 @@ def test_differences_of_positions():
             for key in range(keys):
                 fine_query, fine_key = query * max(1, keys // queries), key * max(1, queries // keys)
                 zero = (keys - 1) * max(1, queries // keys)
-                assert _differences(table, queries, keys)[query, key] == fine_query - fine_key + zero
+                assert relative_rows(table, queries, keys)[query, key] == fine_query - fine_key + zero
 
 
 def test_tables_are_interpolated_for_other_clips():
     network = loaded(V2)
     assert logits(network, clip(frames=8, size=96)).shape == (2, 5)
-    short = _differences(torch.tensor([[0.0], [1.0], [2.0]]), 1, 1)
+    short = relative_rows(torch.tensor([[0.0], [1.0], [2.0]]), 1, 1)
     assert torch.allclose(short, torch.ones(1, 1, 1))
 
 
@@ -97,7 +97,7 @@ def test_relative_scores_by_loops():
     network = loaded(V2)
     attention = network.blocks[1].attn
     query = torch.randn(1, 2, 1 + 2 * 8 * 8, 8, generator=torch.Generator().manual_seed(0))
-    bias = attention._bias(query, (2, 8, 8), (2, 4, 4))
+    bias = attention.relative_bias(query, (2, 8, 8), (2, 4, 4))
     assert not bias[:, :, 0].any()
     assert not bias[:, :, :, 0].any()
     for (a, b, c), (x, y, z) in (((1, 7, 2), (0, 3, 0)), ((0, 0, 5), (1, 2, 3))):

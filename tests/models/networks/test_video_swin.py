@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mgm.errors import ModelError
-from mgm.models.networks.swin import SwinBackbone, SwinBlock, SwinSpec, _shift_mask
+from mgm.models.networks.swin import SwinBackbone, SwinBlock, SwinSpec, shift_mask
 from mgm.models.networks.video_swin import ENTRIES, VideoSwin, take_backbone
 from mgm.models.networks.weights import load_renamed
 from tests.errors import raises
@@ -51,7 +51,7 @@ def test_a_block_mixes_the_tokens_of_its_shifted_window_only():
 
 def test_tokens_that_the_shift_wraps_round_are_masked():
     """Along one axis of 6 cells, windows of 3, shifted by 1: the last window holds cells 4, 5 and, wrapped round, 0."""
-    mask = _shift_mask((1, 1, 6), (1, 1, 3), (0, 0, 1), torch.device("cpu"))
+    mask = shift_mask((1, 1, 6), (1, 1, 3), (0, 0, 1), torch.device("cpu"))
     assert torch.equal(mask[0], torch.zeros(3, 3))
     together = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
     assert torch.equal(mask[1] == 0, together)

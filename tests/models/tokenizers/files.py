@@ -7,7 +7,7 @@ from unittest.mock import patch
 import torch
 
 from mgm.models import Dvae, Vqgan
-from mgm.models.tokenizers.dvae import _Block, _Convolution
+from mgm.models.tokenizers.dvae import DvaeBlock, DvaeConvolution
 
 
 def vqgan(*, codes=32, dim=8, base=32, seed=0):
@@ -47,7 +47,7 @@ def write_dvae(file, made):
     modules = {name: types.ModuleType(name) for name in names}
     for module in modules.values():
         module.__file__ = __file__
-    kinds = {Dvae: "Encoder", _Block: "EncoderBlock", _Convolution: "Conv2d"}
+    kinds = {Dvae: "Encoder", DvaeBlock: "EncoderBlock", DvaeConvolution: "Conv2d"}
     with patch.dict(sys.modules, modules):
         for kind, name in kinds.items():
             home = names[2] if name == "Conv2d" else names[1]

@@ -204,7 +204,7 @@ def test_colours_are_those_of_ffmpeg_to_one_level(pixels: str, orientation: Orie
         convert = FrameConverter(size, crop, "a picture", orientation)
         found = convert(picture)
         graph = av.filter.Graph()
-        box = convert._coded_region(shape)
+        box = convert.coded_region(shape)
         out = (box[3], box[2]) if size is None else orientation.shape(*size)
         graph.link_nodes(
             graph.add_buffer(width=shape[1], height=shape[0], format=picture.format, time_base=Fraction(1, 25)),

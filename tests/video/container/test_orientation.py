@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mgm.errors import VideoError
-from mgm.show.overlay import _pictures
+from mgm.show.overlay import upright_pictures
 from mgm.video import VideoReader, read_clip, read_motion
 from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.container.metadata import read_video_info
@@ -51,7 +51,7 @@ def test_all_readers_agree_with_the_matrix(tmp_path: Path, ordinary: Path, orien
     found = np.median(whole.vectors, axis=(0, 1, 2))
     np.testing.assert_allclose(found, displayed_vector(VELOCITY, matrix), atol=0.25)
     np.testing.assert_array_equal(np.concatenate([c.motion.vectors for c in motion_chunks(path)]), whole.vectors)
-    height, width = next(_pictures(path)).shape[:2]
+    height, width = next(upright_pictures(path)).shape[:2]
     assert height / width == expected.shape[1] / expected.shape[2]
 
     made = transcode_video(path, tmp_path / "out.mp4", KEEP)

@@ -280,7 +280,7 @@ def _set_up_reading() -> None:
     torch.set_num_threads(1)  # beside a training process, threads of many workers spin against each other
 
 
-class _BatchTask(NamedTuple):
+class BatchTask(NamedTuple):
     """The keys of a batch, the place of its step in the run, and the metadata of those of its videos that are probed already:
     path -> metadata."""
 
@@ -297,13 +297,13 @@ class _BatchResult(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _BatchReader:
+class BatchReader:
     """Reads batches in a worker process. Metadata travels with tasks and results, so that each video is probed once, not once in
     every process."""
 
     clips: ClipSet
 
-    def __call__(self, task: _BatchTask, begin_item: BeginItem) -> _BatchResult:
+    def __call__(self, task: BatchTask, begin_item: BeginItem) -> _BatchResult:
         source = self.clips.source
         if not isinstance(source, FileSource):
             return _BatchResult(read_batch(self.clips, task.keys, begin_item, task.progress), {})
@@ -323,10 +323,10 @@ def _read_in_workers(
     infos = clips.source.infos if isinstance(clips.source, FileSource) else {}
     paths = paths_of(clips.items)
     tasks = (
-        _BatchTask(keys, progress, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos})
+        BatchTask(keys, progress, {paths[i]: infos[paths[i]] for _, i in keys if paths[i] in infos})
         for keys, progress in pieces
     )
-    with _reading_pool(_BatchReader(clips), workers, timeout, paths) as pool:
+    with _reading_pool(BatchReader(clips), workers, timeout, paths) as pool:
         for batch, probed in pool.in_order(tasks):
             if len(infos) < _INFOS_KEPT:
                 infos.update(probed)

@@ -80,7 +80,7 @@ class PoolingAttention(nn.Module):
         if self.pool_k is not None and self.pool_v is not None:
             key, key_grid = self.pool_k(key, grid)
             value, _ = self.pool_v(value, grid)
-        bias = self._bias(query, query_grid, key_grid) if self.relative else None
+        bias = self.relative_bias(query, query_grid, key_grid) if self.relative else None
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         if self.relative:
             token, cells = _part(query, query_grid)
@@ -88,7 +88,7 @@ class PoolingAttention(nn.Module):
         out: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return out, query_grid
 
-    def _bias(self, query: Tensor, queries: Grid, keys: Grid) -> Tensor:
+    def relative_bias(self, query: Tensor, queries: Grid, keys: Grid) -> Tensor:
         """The scores of the relative positions, (B, heads, queries, keys): the sum over the axes of query . table.
 
         The query is not scaled. The class token's row and column are 0.
@@ -96,7 +96,7 @@ class PoolingAttention(nn.Module):
         token, cells = _part(query, queries)
         cells = cells.reshape(*cells.shape[:2], *queries, -1)
         tables = (self.relative_t, self.relative_h, self.relative_w)
-        t, h, w = (_differences(table, n, m) for table, n, m in zip(tables, queries, keys, strict=True))
+        t, h, w = (relative_rows(table, n, m) for table, n, m in zip(tables, queries, keys, strict=True))
         along_t = torch.einsum("bathwc,tkc->bathwk", cells, t)[..., :, None, None]
         along_h = torch.einsum("bathwc,hkc->bathwk", cells, h)[..., None, :, None]
         along_w = torch.einsum("bathwc,wkc->bathwk", cells, w)[..., None, None, :]
@@ -140,7 +140,7 @@ def _part(x: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     return x[..., :-cells, :], x[..., -cells:, :]
 
 
-def _differences(table: Tensor, queries: int, keys: int) -> Tensor:
+def relative_rows(table: Tensor, queries: int, keys: int) -> Tensor:
     """The rows of a table of relative positions for every pair of positions on one axis, (queries, keys, dim).
 
     Positions are counted on the finer of the two axes; row keys - 1 of a table of equal axes is the difference 0. A table for

@@ -159,7 +159,7 @@ class SwinBlock(Residual):
         padded, mask = x.shape[1:4], None
         if any(shift):
             x = x.roll([-s for s in shift], (1, 2, 3))
-            mask = _shift_mask(padded, window, shift, x.device)
+            mask = shift_mask(padded, window, shift, x.device)
         x = _join(self.attn(_cut(x, window), window, mask), window, padded)
         if any(shift):
             x = x.roll(shift, (1, 2, 3))
@@ -210,7 +210,7 @@ def _offset_index(window: Window) -> Tensor:
     return (offset[0] * (2 * window[1] - 1) + offset[1]) * (2 * window[2] - 1) + offset[2]
 
 
-def _shift_mask(sides: Iterable[int], window: Iterable[int], shift: Iterable[int], device: torch.device) -> Tensor:
+def shift_mask(sides: Iterable[int], window: Iterable[int], shift: Iterable[int], device: torch.device) -> Tensor:
     """float (windows, n, n): 0 for tokens that are neighbours in the clip, `OUTSIDE` for those that the shift wrapped round."""
     parts = []
     for side, length, moved in zip(sides, window, shift, strict=True):

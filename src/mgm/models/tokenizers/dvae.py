@@ -40,11 +40,11 @@ class Dvae(Tokenizer):
         for group in range(_GROUPS):
             blocks = {}
             for block in range(_BLOCKS):
-                blocks[f"block_{block + 1}"] = _Block(before, width << group)
+                blocks[f"block_{block + 1}"] = DvaeBlock(before, width << group)
                 before = width << group
             groups[f"group_{group + 1}"] = nn.ModuleDict(blocks)
-        output = nn.ModuleDict({"conv": _Convolution(before, codes, 1)})
-        self.blocks = nn.ModuleDict({"input": _Convolution(3, width, 7), **groups, "output": output})
+        output = nn.ModuleDict({"conv": DvaeConvolution(before, codes, 1)})
+        self.blocks = nn.ModuleDict({"input": DvaeConvolution(3, width, 7), **groups, "output": output})
         self.eval().requires_grad_(False)
 
     @classmethod
@@ -86,7 +86,7 @@ class Dvae(Tokenizer):
         return self.scores(pictures).argmax(1)
 
 
-class _Convolution(nn.Module):
+class DvaeConvolution(nn.Module):
     """A convolution that keeps the size, with the authors' names and initial deviation."""
 
     def __init__(self, before: int, after: int, kernel: int) -> None:
@@ -95,20 +95,24 @@ class _Convolution(nn.Module):
         self.b = nn.Parameter(torch.zeros(after))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, before, H, W). Returns (N, after, H, W)."""
         return F.conv2d(x, self.w, self.b, padding=self.w.shape[-1] // 2)
 
 
-class _Block(nn.Module):
+class DvaeBlock(nn.Module):
     """Identity, or a linear map of the channels, plus four convolutions, each after a ReLU."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         within = after // 4
-        self.id_path = _Convolution(before, after, 1) if before != after else nn.Identity()
+        self.id_path = DvaeConvolution(before, after, 1) if before != after else nn.Identity()
         sizes = [(before, within, 3), (within, within, 3), (within, within, 3), (within, after, 1)]
-        self.res_path = nn.ModuleDict({f"conv_{number + 1}": _Convolution(*size) for number, size in enumerate(sizes)})
+        self.res_path = nn.ModuleDict(
+            {f"conv_{number + 1}": DvaeConvolution(*size) for number, size in enumerate(sizes)}
+        )
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, before, H, W). Returns (N, after, H, W)."""
         residual = x
         for convolution in self.res_path.values():
             residual = convolution(F.relu(residual))

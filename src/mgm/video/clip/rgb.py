@@ -110,12 +110,12 @@ class FrameConverter:
     def transform_motion(self, motion: MotionField) -> MotionField:
         """The motion of the region that the converted frames show, turned like them."""
         with span("transform"):
-            region = self._coded_region(motion.extent)
+            region = self.coded_region(motion.extent)
             if region != (0, 0, motion.extent[1], motion.extent[0]):
                 motion = motion.crop(region)
             return motion.upright(self._orientation)
 
-    def _coded_region(self, shape: tuple[int, int]) -> Box:
+    def coded_region(self, shape: tuple[int, int]) -> Box:
         """The region in pixels of the coded (not yet upright) picture."""
         try:
             region = upright_region(*self._orientation.shape(*shape), self.size, self.crop)
@@ -130,7 +130,7 @@ class FrameConverter:
         self._filters = {}
 
     def _filter(self, picture: av.video.frame.VideoFrame, kind: _Kind) -> _Filter:
-        region = self._coded_region(self.shape)
+        region = self.coded_region(self.shape)
         size = (region[3], region[2]) if self.size is None else self._orientation.shape(*_pair(self.size))
         # Twice as fast as to rgb24, whose last step FFmpeg does not vectorise; a level differs in one value of a thousand.
         pixels = "gbrp" if _is_yuv(picture) else "rgb24"
