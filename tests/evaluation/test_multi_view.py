@@ -163,7 +163,7 @@ def test_the_journal_of_other_weights_is_not_used(run, classifier, config, video
 
 def test_a_second_evaluation_at_the_same_time_is_refused(run, videos):
     found = evaluated(run, videos)
-    with locked(found.folder), raises(FileError, "locked", subject=found.folder):
+    with locked(found.folder, replaces=True), raises(FileError, "locked", subject=found.folder):
         evaluated(run, videos)
 
 

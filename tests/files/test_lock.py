@@ -172,10 +172,19 @@ def test_a_lock_that_is_removed_by_hand_is_no_error(tmp_path: Path):
         raise FileError("other", "an error of its own", reason="malformed")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="open files keep their folder in its place")
-def test_a_folder_that_the_work_replaces_is_no_error(tmp_path: Path):
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_that_the_work_makes_or_replaces_has_one_lock(tmp_path: Path, exists: bool):
+    """A second process meets it before and after; a killed one leaves none that a later one does not remove."""
     folder = tmp_path / "folder"
-    folder.mkdir()
-    with locked(folder, replaces=True):
-        folder.rename(tmp_path / "earlier")
+    if exists:
         folder.mkdir()
+    with locked(folder, replaces=True):
+        if exists:
+            folder.rename(tmp_path / "earlier")
+        folder.mkdir()
+        with raises(FileError, "locked", subject=folder), locked(folder, replaces=True):
+            raise AssertionError("two holders")
+    (tmp_path / ".folder.lock").touch()  # of a killed process
+    with locked(folder, replaces=True):
+        pass
+    assert not list(tmp_path.rglob("*lock*"))

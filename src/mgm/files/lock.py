@@ -31,7 +31,7 @@ def locked(
     Args:
         path: an existing folder, or a file, which need not exist. The folder of the file is made if missing.
         advice: of the error.
-        replaces: the block may put another folder in place of this one, which is then no sign that it was moved.
+        replaces: the block makes the folder, or puts another one in its place. Its lock is beside it, as that of a file.
         wait_seconds: time to wait for another holder; by default none, since most hold it for hours.
 
     Raises:
@@ -41,7 +41,7 @@ def locked(
     from filelock import FileLock, Timeout  # slow to import
 
     path = Path(path)
-    place = path / ".mgm.lock" if path.is_dir() else path.with_name(f".{path.name[:200]}.lock")
+    place = path / ".mgm.lock" if path.is_dir() and not replaces else path.with_name(f".{path.name[:200]}.lock")
     # A second attempt, as the owner may remove the file between its opening and its locking. Without the fallback to lock files
     # that must be removed: a killed process would leave one behind.
     lock = FileLock(place, timeout=wait_seconds, poll_interval=0.1, fallback_to_soft=False, thread_local=False)
@@ -63,11 +63,11 @@ def locked(
             place.write_text(f"\nprocess {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     except (OSError, FileError) as error:
-        if not replaces and _is_gone(place, folder):
+        if _is_gone(place, folder):
             raise _moved(path) from error
         raise
     else:
-        if not replaces and _is_gone(place, folder):
+        if _is_gone(place, folder):
             raise _moved(path)
     finally:
         with suppress(OSError):
