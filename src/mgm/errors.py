@@ -108,8 +108,9 @@ class MgmError(Exception):
     ) -> Self:
         """The error about a file or folder that the operating system does not open or read.
 
-        error: ValueError for a name that no file can have, such as one with a NUL.
-        advice: None says to check the path if there is no such file, else its permissions.
+        Args:
+            error: ValueError for a name that no file can have, such as one with a NUL.
+            advice: None says to check the path if there is no such file, else its permissions.
         """
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         found = f"cannot be read ({getattr(error, 'strerror', None) or error})"
@@ -121,7 +122,8 @@ class MgmError(Exception):
     def not_one_of(cls, subject: object, found: str, name: str, known: Iterable[str], expected: str = "") -> Self:
         """The error about a name that is not one of the known ones: it advises the nearest of them, if one is near.
 
-        expected: what is expected if none is near; "" lists all.
+        Args:
+            expected: what is expected if none is near; "" lists all.
         """
         names = tuple(known)
         advice = did_you_mean(name, names)

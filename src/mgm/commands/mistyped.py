@@ -9,7 +9,8 @@ from typing import Any
 def answer_with_setting(error: Any, words: Sequence[str]) -> None:
     """Let a `NoSuchOption` name the setting that was meant, if the command takes settings and one has its name.
 
-    words: those of the command line, the command first.
+    Args:
+        words: those of the command line, the command first.
     """
     parameter = next((one for one in error.ctx.command.params if "section.key=value" in (one.help or "")), None)
     if parameter is None:
@@ -25,7 +26,8 @@ def answer_with_setting(error: Any, words: Sequence[str]) -> None:
 def as_setting(option: str, words: Sequence[str]) -> str | None:
     """The setting that an unknown option such as "--steps" may have meant, as it is typed; None if no setting has the name.
 
-    words: those of the command line, the command first.
+    Args:
+        words: those of the command line, the command first.
     """
     try:
         from mgm.training.other_names import setting_named

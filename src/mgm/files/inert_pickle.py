@@ -46,7 +46,8 @@ _PLAIN_KEYS: Final = (str, bytes, int, float, bool, type(None))
 def read_inert_pickle(file: Path) -> Any:
     """The content of a file that is one pickle; texts of Python 2 are read as latin-1. See `parse_inert_pickle`.
 
-    Raises ModelError as that, and if the file cannot be opened.
+    Raises:
+        ModelError: as `parse_inert_pickle`, or the file cannot be opened.
     """
     try:
         with open_regular(file) as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -68,10 +69,15 @@ def parse_inert_pickle(
 ) -> Any:
     """The first object of a pickle, as data. A map in memory is left at the byte after it.
 
-    records: packages and classes, "dall_e" or "torch.nn.Linear", whose objects become a `InertObject`; those of others are refused.
-    persistent: returns the object of a persistent id, which a file of several parts has; None: refused.
-    The memory needed is at most a few times that of the data. Raises ModelError about `subject`: "unsupported" for an object of a
-    class that is not allowed, "malformed" for a damaged file.
+    The memory needed is at most a few times that of the data.
+
+    Args:
+        records: packages and classes, "dall_e" or "torch.nn.Linear", whose objects become a `InertObject`; those of others are
+            refused.
+        persistent: returns the object of a persistent id, which a file of several parts has; None: refused.
+
+    Raises:
+        ModelError: about `subject`: "unsupported" for an object of a class that is not allowed, "malformed" for a damaged file.
     """
     machine = _Machine(str(subject), tuple(records), persistent, budget=2 * len(data) + 4096)
     try:
@@ -88,7 +94,8 @@ def parse_inert_pickle(
 class _Machine:
     """The stack machine that a pickle is a program of; an operation that would call something makes a record instead.
 
-    budget: bytes of arrays and containers that may still be made from values that are in the file once and used again.
+    Args:
+        budget: bytes of arrays and containers that may still be made from values that are in the file once and used again.
     """
 
     def __init__(

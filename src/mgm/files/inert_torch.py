@@ -46,8 +46,11 @@ class _Storage:
 def read_pickled_module(file: Path, *, records: Sequence[str]) -> dict[str, Tensor]:
     """The state dict of a module that a file of torch.save contains whole.
 
-    records: packages of the module's own classes, for example "dall_e"; those of torch are known.
-    Raises ModelError if the file contains objects of others, is damaged, or contains no module.
+    Args:
+        records: packages of the module's own classes, for example "dall_e"; those of torch are known.
+
+    Raises:
+        ModelError: the file contains objects of others, is damaged, or contains no module.
     """
     try:
         with open_regular(file) as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:

@@ -29,9 +29,11 @@ class GlobalName:
 class InertObject:
     """An object of a class that is not loaded.
 
-    kind: module and name of the class, or of the function that would have made the object. arguments: of it.
-    state: what its class would have restored it from, usually its attributes by name. entries: the items of a list, or the pairs
-    of a dict, that is an instance of a class of its own.
+    Attributes:
+        kind: module and name of the class, or of the function that would have made the object.
+        arguments: of it.
+        state: what its class would have restored it from, usually its attributes by name.
+        entries: the items of a list, or the pairs of a dict, that is an instance of a class of its own.
     """
 
     kind: str
@@ -54,7 +56,9 @@ def refused(subject: object, found: str) -> ModelError:
 def dtype_of(record: Any, subject: object) -> np.dtype[Any]:
     """The dtype of a record of it: a number of fixed size, in the byte order of the file.
 
-    Raises ValueError if it is not one; ModelError about `subject` for a dtype of anything else, such as Python objects.
+    Raises:
+        ValueError: it is not a record of a dtype.
+        ModelError: about `subject` for a dtype of anything else, such as Python objects.
     """
     if not isinstance(record, InertObject) or record.kind != DTYPE or not isinstance(record.arguments[0], str):
         raise ValueError("not a dtype")
@@ -67,8 +71,12 @@ def dtype_of(record: Any, subject: object) -> np.dtype[Any]:
 def array_of(data: Any, dtype: np.dtype[Any], shape: Any, order: str) -> NDArray[Any]:
     """An array of bytes of the file, in the machine's byte order.
 
-    data: bytes, or the text of latin-1 that they are in a pickle of Python 2. order: "F" for columns first.
-    Raises ValueError unless the bytes are exactly those of the shape.
+    Args:
+        data: bytes, or the text of latin-1 that they are in a pickle of Python 2.
+        order: "F" for columns first.
+
+    Raises:
+        ValueError: the bytes are not exactly those of the shape.
     """
     if not isinstance(data, str | bytes | bytearray) or not isinstance(shape, tuple) or len(shape) > _MOST_AXES:
         raise ValueError("an array without bytes or shape")

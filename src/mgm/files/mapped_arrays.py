@@ -47,7 +47,9 @@ def write_arrays(path: Path, arrays: Arrays) -> tuple[ArrayPlace, ...]:
 def map_arrays(path: Path, places: tuple[ArrayPlace, ...]) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a file, read-only; its name may vanish while they are used.
 
-    Raises OSError if it cannot be read, ValueError if it is too short.
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is too short.
     """
     with path.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -13,8 +13,9 @@ from mgm.errors import ModelError
 def write_safetensors(state: Mapping[str, Tensor], file: Path, metadata: Mapping[str, str]) -> None:
     """Write a new file with tensors and text about them.
 
-    Raises OSError if it cannot be written; safetensors' own writer hides the system's reason, and its files have the permissions
-    of temporary ones. The bytes are therefore made in memory.
+    Raises:
+        OSError: it cannot be written; safetensors' own writer hides the system's reason, and its files have the permissions of
+            temporary ones. The bytes are therefore made in memory.
     """
     # Imported here, because models that are neither trained nor exported need no safetensors.
     from safetensors.torch import save

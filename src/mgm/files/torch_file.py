@@ -18,7 +18,8 @@ from mgm.files.checksum import is_intact
 def write_torch(content: Any, file: Path) -> None:
     """Write a new file with torch.save.
 
-    Raises OSError if it cannot be written; torch hides a full disk behind an error about a position in its archive.
+    Raises:
+        OSError: it cannot be written; torch hides a full disk behind an error about a position in its archive.
     """
     try:
         with file.open("xb") as opened:
@@ -33,10 +34,14 @@ def read_torch(file: Path, *, mapped: bool = False, inert: tuple[str, ...] = ())
 
     The reference's files contain their command line as a Namespace, which weights_only alone refuses; a Namespace only has
     attributes, and reading it runs no code.
-    mapped: leave tensors in the file until they are used; the file must not change meanwhile.
-    inert: beginnings of the names of classes, such as those of a training program's callbacks, of which the file may contain
-    objects: they are read as empty records that have neither the class's code nor any other.
-    Raises ModelError if the file is damaged (a checkpoint of mgm has a checksum), or if reading it would run code.
+
+    Args:
+        mapped: leave tensors in the file until they are used; the file must not change meanwhile.
+        inert: beginnings of the names of classes, such as those of a training program's callbacks, of which the file may contain
+            objects: they are read as empty records that have neither the class's code nor any other.
+
+    Raises:
+        ModelError: the file is damaged (a checkpoint of mgm has a checksum), or if reading it would run code.
     """
     try:
         intact = is_intact(file)

@@ -26,7 +26,10 @@ LUMA = np.array([0.299, 0.587, 0.114])
 def motion_scale(vectors: npt.NDArray[np.floating], valid: npt.NDArray[np.bool_] | None = None) -> float:
     """The magnitude that `colour_motion` shows at full strength: the 99th percentile of the valid cells.
 
-    vectors: (T, gh, gw, 2), pixels per step. At least 1 px, so that the coding noise of a still clip stays dark.
+    At least 1 px, so that the coding noise of a still clip stays dark.
+
+    Args:
+        vectors: (T, gh, gw, 2), pixels per step.
     """
     magnitude = np.hypot(vectors[..., 0], vectors[..., 1])
     if valid is not None:
@@ -46,12 +49,18 @@ def colour_motion(
 ) -> RgbFrames:
     """Motion as colour: hue is direction (right coral, down yellow-green, left cyan, up violet), strength is speed.
 
-    vectors: float (T, gh, gw, 2), (dx, dy) in pixels of the coded frame per sampling step, one per square of `cell` px.
-    extent: (height, width) in the same pixels of the region that the cells cover; the last row and column may extend over
-    it. size: (H, W) of the result, default `extent`. valid: bool (T, gh, gw); cells without a vector are hatched,
-    to differ from cells without motion. full_scale: the magnitude at full strength, default `motion_scale`;
-    give one value for clips to be compared.
-    Returns uint8 (T, H, W, 3). Raises ValueError when the cells do not cover `extent`.
+    Args:
+        vectors: float (T, gh, gw, 2), (dx, dy) in pixels of the coded frame per sampling step, one per square of `cell` px.
+        extent: (height, width) in the same pixels of the region that the cells cover; the last row and column may extend over it.
+        size: (H, W) of the result, default `extent`.
+        valid: bool (T, gh, gw); cells without a vector are hatched, to differ from cells without motion.
+        full_scale: the magnitude at full strength, default `motion_scale`; give one value for clips to be compared.
+
+    Returns:
+        uint8 (T, H, W, 3).
+
+    Raises:
+        ValueError: the cells do not cover `extent`.
     """
     _, gh, gw, _ = vectors.shape
     if gh * cell < extent[0] or gw * cell < extent[1]:
@@ -84,7 +93,8 @@ def colour_wheel(side: int = 96, *, ground: Ground = "dark") -> npt.NDArray[np.u
 def spread_tokens(masked: npt.NDArray[np.bool_], *, frames: int, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """A token mask pixel by pixel: bool (t, h, w) to bool (frames, H, W).
 
-    Raises ValueError unless `frames` is a multiple of t.
+    Raises:
+        ValueError: `frames` is not a multiple of t.
     """
     steps, h, w = masked.shape
     if steps == 0 or frames % steps:
@@ -104,11 +114,19 @@ def paint_mask(
 ) -> RgbFrames:
     """`frames` with the masked tokens veiled and outlined: both content and mask are visible (as in Figures 4 and 5b).
 
-    frames: uint8 (T, H, W, 3). masked: bool (t, h, w), True = hidden from the encoder; T is a multiple of t. Pixels of
-    visible tokens stay as they are; the outline is inside the masked region and is open at the border of the frame.
-    boxes: T arrays (n, 4) of true boxes, x0 y0 x1 y1 in pixels of `frames`, drawn on top.
-    thickness: of the lines in pixels; default an eightieth of the shorter side; 0: none.
-    Returns uint8 (T, H, W, 3). Raises ValueError when the lengths do not fit.
+    Pixels of visible tokens stay as they are; the outline is inside the masked region and is open at the border of the frame.
+
+    Args:
+        frames: uint8 (T, H, W, 3).
+        masked: bool (t, h, w), True = hidden from the encoder; T is a multiple of t.
+        boxes: T arrays (n, 4) of true boxes, x0 y0 x1 y1 in pixels of `frames`, drawn on top.
+        thickness: of the lines in pixels; default an eightieth of the shorter side; 0: none.
+
+    Returns:
+        uint8 (T, H, W, 3).
+
+    Raises:
+        ValueError: the lengths do not fit.
     """
     height, width = frames.shape[1:3]
     line = max(1, round(min(height, width) / 80)) if thickness is None else thickness
@@ -145,8 +163,12 @@ def hide_masked(frames: RgbFrames, masked: npt.NDArray[np.bool_]) -> RgbFrames:
 def paint_attention(frames: RgbFrames, weights: npt.NDArray[np.floating]) -> RgbFrames:
     """`frames` in dark grey, brighter and warmer where attention is paid: lightness grows with it for every reader.
 
-    frames: uint8 (T, H, W, 3). weights: (t, h, w), at least 0; T is a multiple of t. Full colour is their 99th percentile.
-    Returns uint8 (T, H, W, 3).
+    Args:
+        frames: uint8 (T, H, W, 3).
+        weights: (t, h, w), at least 0; T is a multiple of t. Full colour is their 99th percentile.
+
+    Returns:
+        uint8 (T, H, W, 3).
     """
     top = float(np.percentile(weights, 99)) or float(weights.max()) or 1.0
     strength = np.minimum(weights / top, 1.0)
@@ -175,9 +197,13 @@ def reconstruction(
 ) -> list[tuple[str, RgbFrames]]:
     """The labelled rows of a reconstruction: original, the encoder's input, and the prediction among the visible tokens.
 
-    frames, predicted: uint8 (T, H, W, 3), the prediction already back in pixels; only its masked tokens are shown,
-    since visible tokens have no loss and their prediction is meaningless. masked: bool (t, h, w), True = predicted.
-    Raises ValueError when the shapes differ.
+    Args:
+        frames, predicted: uint8 (T, H, W, 3), the prediction already back in pixels; only its masked tokens are shown, since
+            visible tokens have no loss and their prediction is meaningless.
+        masked: bool (t, h, w), True = predicted.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     if frames.shape != predicted.shape:
         raise ValueError(

@@ -47,11 +47,18 @@ def filmstrip(
 ) -> npt.NDArray[np.uint8]:
     """A contact sheet with painted labels, for a file of its own: one row per clip, time from left to right.
 
-    rows: (label, uint8 (T, H, W, 3)), all of one T; each frame is resized to the first row's aspect. columns: the
-    number of frames shown, evenly spread. times: seconds (T,), written under the columns. cell_height: pixels.
-    ends: a picture uint8 (h, w, 3) after the last frame of a row, without smoothing; `end_name` is
-    written under them.
-    Returns uint8 (H, W, 3), ready for `encode_image`. Raises ValueError without rows or if their lengths differ.
+    Args:
+        rows: (label, uint8 (T, H, W, 3)), all of one T; each frame is resized to the first row's aspect.
+        columns: the number of frames shown, evenly spread.
+        times: seconds (T,), written under the columns.
+        cell_height: pixels.
+        ends: a picture uint8 (h, w, 3) after the last frame of a row, without smoothing; `end_name` is written under them.
+
+    Returns:
+        uint8 (H, W, 3), ready for `encode_image`.
+
+    Raises:
+        ValueError: there are no rows, or their lengths differ.
     """
     ends = ends or {}
     moments, cell_width = _layout(rows, columns, cell_height)
@@ -116,8 +123,14 @@ def animate(
 ) -> Animation:
     """Clips that move side by side, as an animated WebP that loops and pauses on its last frame.
 
-    panels: (label, uint8 (T, H, W, 3)), all of one T. fps: frames shown a second. height: of a panel, pixels. limit:
-    largest size in bytes; quality, then height, are reduced until it fits. Errors as for `filmstrip`.
+    Args:
+        panels: (label, uint8 (T, H, W, 3)), all of one T.
+        fps: frames shown a second.
+        height: of a panel, pixels.
+        limit: largest size in bytes; quality, then height, are reduced until it fits.
+
+    Raises:
+        ValueError: as `filmstrip`.
     """
     _layout(panels, 1, height)
     while True:

@@ -29,10 +29,11 @@ _SIDE = 224
 def panels(
     clips: Sequence[tuple[str, RgbFrames]], *, notes: Mapping[str, Sequence[str]] | None = None
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield frames uint8 (H, W, 3) of even sides, each with all clips, in rows from the upper left.
+    """Yield frames uint8 (H, W, 3) of even sides, each with all clips, in rows from the upper left; up to four share one row.
 
-    clips: (name, uint8 (T, h, w, 3)), all of one T; they are shown 224 pixels high. Up to four share one row. notes: lines
-    in small print under a name.
+    Args:
+        clips: (name, uint8 (T, h, w, 3)), all of one T; they are shown 224 pixels high.
+        notes: lines in small print under a name.
     """
     notes = notes or {}
     columns = len(clips) if len(clips) <= 4 else math.ceil(math.sqrt(len(clips)))

@@ -147,7 +147,9 @@ class StepLog:
     """One JSON line per step, and TensorBoard; buffered for `_FLUSH_SECONDS`, so that a step rarely waits for the disk.
 
     It begins with the log of the stopped run, if any: the lines of the steps in `history`.
-    trackers: services that get the curves too.
+
+    Args:
+        trackers: services that get the curves too.
     """
 
     def __init__(self, out: Path, history: RunHistory, active: bool, trackers: Trackers | None = None) -> None:

@@ -165,7 +165,8 @@ def _take_steps(
 ) -> bool:
     """Take the steps that are left, until a rank asks to stop; returns whether one did.
 
-    requests: the signals that this process has received, which grows meanwhile.
+    Args:
+        requests: the signals that this process has received, which grows meanwhile.
     """
     asked = Asked()
     while steps.state.step < steps.run.schedule.steps and not asked.stop:

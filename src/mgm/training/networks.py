@@ -45,8 +45,11 @@ def build_network(
 def network_to_train(config: Config, labels: Sequence[str], start: VideoNetwork | None) -> VideoNetwork:
     """The network that a run trains, with a new head.
 
-    start: a network whose other weights it takes; it stays as it is. None: random weights.
-    Raises ModelError if the weights do not fit the clips of the configuration.
+    Args:
+        start: a network whose other weights it takes; it stays as it is. None: random weights.
+
+    Raises:
+        ModelError: the weights do not fit the clips of the configuration.
     """
     if start is None:
         network = build_network(config, classes=len(labels), labels=labels, training=True)
@@ -74,9 +77,12 @@ def read_network(
 ) -> VideoNetwork:
     """The network of a configuration with weights of its authors, in evaluation mode.
 
-    to_train: its head is not used or is replaced, so that weights of a pretraining without classes are accepted too.
-    labels: names of its classes; None: those of the published weights, where their number is that of the weights.
-    Raises ModelError if the file is of another network, or does not fit.
+    Args:
+        to_train: its head is not used or is replaced, so that weights of a pretraining without classes are accepted too.
+        labels: names of its classes; None: those of the published weights, where their number is that of the weights.
+
+    Raises:
+        ModelError: the file is of another network, or does not fit.
     """
     entry = entry_of(config)
     state = read_weights(path).state
@@ -100,7 +106,8 @@ def read_network(
 def network_with_backbone(pretrained: nn.Module, config: Config) -> VideoNetwork:
     """The network of a configuration with the backbone that a run with `model.replacement` has pretrained, in evaluation mode.
 
-    Raises ModelError if it is that of another network.
+    Raises:
+        ModelError: it is that of another network.
     """
     network = build_network(config, classes=1)
     if isinstance(pretrained, SwinBackbone) and isinstance(network, VideoSwin):

@@ -74,7 +74,8 @@ def load_config(recipe: str | Path, overrides: Iterable[str] = ()) -> Config:
 def _with_clips_of_network(overrides: tuple[str, ...], tree: Mapping[str, Any]) -> tuple[str, ...]:
     """Overrides that choose a network, after those of the clips and the views that it was tested with, and of what it lacks.
 
-    tree: the recipe; one of the same network has clips of its own.
+    Args:
+        tree: the recipe; one of the same network has clips of its own.
     """
     entry, model = _network_of(overrides), tree.get("model")
     if entry is None or (isinstance(model, dict) and model.get("network") == entry.name):

@@ -140,7 +140,8 @@ def fixed_bytes(engine: Engine) -> int:
 def drawn_batch(run: TrainingRun, clips: int, progress: float = _MIDDLE) -> Batch:
     """Clips of random pixels with the masks of a run, which have no motion to follow: on the CPU, from fixed seeds.
 
-    progress: see `MaskRule.at`; the mean of a ratio that changes is that of the middle.
+    Args:
+        progress: see `MaskRule.at`; the mean of a ratio that changes is that of the middle.
     """
     data, rule = run.config.data, run.clips.transform.rule
     rule = None if rule is None else rule.at(progress)

@@ -62,7 +62,12 @@ def whitening(covariance: Tensor, dim: int) -> Tensor:
     """The projection on the leading principal components, each scaled to unit variance, in a random rotation.
 
     The rotation, drawn from torch's global generator, spreads every component over all channels, and so over all heads.
-    covariance: float64 (n, n). Returns float64 (dim, n); outputs have unit variance on average.
+
+    Args:
+        covariance: float64 (n, n).
+
+    Returns:
+        float64 (dim, n); outputs have unit variance on average.
     """
     variance, vectors = torch.linalg.eigh(covariance)
     kept = min(dim, len(covariance))

@@ -93,7 +93,8 @@ def out_of_memory(name: str) -> VideoError:
 def shielded(context: BaseContext) -> Iterator[None]:
     """Processes that this thread starts in the block do not get Ctrl-C, which is for their owner, not even while they import.
 
-    context: of `multiprocessing`, with which they are started.
+    Args:
+        context: of `multiprocessing`, with which they are started.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

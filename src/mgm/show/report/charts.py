@@ -23,7 +23,10 @@ _LONGEST_END = 30
 def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
     """Curves over steps: the values faint, their running mean strong, the ends labelled; hovering reads a value.
 
-    width, height: of the viewBox, CSS pixels at full size. Without any finite value the chart contains a note.
+    Without any finite value the chart contains a note.
+
+    Args:
+        width, height: of the viewBox, CSS pixels at full size.
     """
     finite = [
         (x, y) for curve in chart.curves for x, y in zip(curve.steps, curve.values, strict=True) if math.isfinite(y)
@@ -65,7 +68,8 @@ def curve_svg(chart: CurveChart, *, width: int, height: int) -> str:
 def interval_svg(chart: IntervalChart, *, width: int) -> str:
     """Estimates as dots with their 95% intervals, a line for the reference; the height follows from the number of rows.
 
-    width: of the viewBox, CSS pixels at full size. Below 480 the labels are above the dots instead of left of them.
+    Args:
+        width: of the viewBox, CSS pixels at full size. Below 480 the labels are above the dots instead of left of them.
     """
     narrow = width < 480
     longest = max((len(row.label) for row in chart.rows), default=0)

@@ -42,7 +42,9 @@ class Report:
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
     """Write `report` as one HTML file (UTF-8), which appears when it is complete. Its folder is made if missing.
 
-    Raises FileError if the file cannot be written, ValueError if a picture is not valid.
+    Raises:
+        FileError: the file cannot be written.
+        ValueError: a picture is not valid.
     """
     page = render_report(report)
     with atomic_write(path) as file:

@@ -38,10 +38,14 @@ _EXPORTED: Final = ("model.safetensors", "model.pth", CONFIG_FILE)
 class ModelOrigin:
     """The origin of an exported model.
 
-    name: of the run, file or folder. settings: the run's configuration, None if unknown. step: of the checkpoint.
-    results: content of the run's files of results, as lines of the model card.
-    foreign: trained by another program; if this is False and settings are None, the origin was not recorded.
-    data: name of the videos, if an earlier export recorded it. first: the name of the origin of that export.
+    Attributes:
+        name: of the run, file or folder.
+        settings: the run's configuration, None if unknown.
+        step: of the checkpoint.
+        results: content of the run's files of results, as lines of the model card.
+        foreign: trained by another program; if this is False and settings are None, the origin was not recorded.
+        data: name of the videos, if an earlier export recorded it.
+        first: the name of the origin of that export.
     """
 
     name: str
