@@ -201,7 +201,7 @@ def _families(shown: Preview) -> Iterator[tuple[str, list[SheetRow]]]:
     if shown.clip.motion is not None:
         clip.append(_motion_row(shown))
     yield "the clip", clip
-    for family, follows in (("masks that follow the motion", True), ("masks that do not", False)):
+    for family, follows in (("masks that follow the motion", True), ("masks that do not follow it", False)):
         rows = []
         for name in sorted(shown.masks, key=lambda name: (-(shown.draws[name].motion_share or 0), name)):
             if shown.settings.rule(name).uses_motion == follows:
