@@ -197,7 +197,9 @@ def test_many_masks_are_small_multiples(moving):
     shown = preview_clip(moving, settings=small(*list_masks()))
     made = draw_preview(shown)
     assert made.words[0] == f"{len(list_masks())} masks: mask ratio 75%"  # one of them hides fewer
-    families = [made.words.index(w) for w in ("the clip", "masks that follow the motion", "masks that do not follow it")]
+    families = [
+        made.words.index(w) for w in ("the clip", "masks that follow the motion", "masks that do not follow it")
+    ]
     assert families == sorted(families)
     assert families[1] < made.words.index("mgm") < families[2] < made.words.index("tube")
     assert set(list_masks()) <= set(made.words)
