@@ -20,6 +20,7 @@ from mgm.commands.options import (
     open_set,
     with_network,
 )
+from mgm.printable import plural
 from mgm.ranks import on_first_rank
 from mgm.terminal import Activity, print_json, print_result
 
@@ -65,7 +66,7 @@ def evaluate(
         return
     for metric in result.metrics:
         method = f" ({metric.intervals[0].method})" if metric.intervals else ""
-        print_result(f"{metric}{method} on {metric.count:,} videos")
+        print_result(f"{metric}{method} on {plural(metric.count, 'video')}")
     for pair in result.details["most confused"][:3]:
         print_result(f"{pair['videos']} of {pair['class']} taken for {pair['predicted']}")
     if result.videos.incomplete:

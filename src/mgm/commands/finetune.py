@@ -24,6 +24,7 @@ from mgm.commands.options import (
     start_of,
     with_network,
 )
+from mgm.printable import plural
 from mgm.terminal import Activity, print_result
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def _finetune(
         result = mgm.evaluate(out, videos, progress=activity.rename).result
     top1, state = result.metric("top-1"), f", {result.videos.incomplete}," if result.videos.incomplete else ""
     print_result(
-        f"{top1} on {top1.count} videos{state} after {len(trained.history.losses)} steps; {out}/evaluation.json"
+        f"{top1} on {plural(top1.count, 'video')}{state} after {plural(len(trained.history.losses), 'step')}; "
+        f"{out}/evaluation.json"
     )
     suggest_export(out)
