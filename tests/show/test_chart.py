@@ -30,3 +30,9 @@ def test_panels_stand_side_by_side():
     assert two.width > one.width + 400
     assert two.height == one.height
     assert two.words.count("p") == 2
+
+
+@pytest.mark.parametrize("value", [0.75, 1.6, 0])
+def test_a_single_value_is_named_on_its_axis(value):
+    made = draw_charts([Panel("p", "mask ratio", "y", (Series("a", ((value, 3),), 0),))], title="t")
+    assert f"{value:g}" in made.words

@@ -117,7 +117,9 @@ def _range(values: Iterable[float], named: Sequence[float]) -> tuple[float, floa
     inside = [*values, *named]
     low, high = min(inside), max(inside)
     room = 0.06 * ((high - low) or abs(high) or 1.0)
-    if not named:
+    if not named and low == high:
+        named = [low]  # round values around it may all lie beside the axis
+    elif not named:
         named = [tick for tick in ticks_around(low, high) if low - room <= tick <= high + room]
     return low - room, high + room, named
 

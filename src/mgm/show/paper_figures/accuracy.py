@@ -9,6 +9,7 @@ from typing import Final
 
 from mgm.evaluation.paper import FIGURES
 from mgm.evaluation.result_table import result_files
+from mgm.printable import plural
 from mgm.show.chart import Panel, Series, draw_charts, mark_of
 from mgm.show.drawing.shapes import Drawing
 from mgm.show.style import Ground, Mark
@@ -141,9 +142,9 @@ def _panels(measured: Sequence[Measured], x_label: str, x_of: Callable[[Measured
         for place, mask in enumerate(masks):
             points = sorted(((x_of(one), one) for one in of_set if one.config.mask.name == mask), key=lambda p: p[0])
             series.append(_series(mask, place, points))
-        views = {f"{one.result.videos.judged:,} test videos" for one in of_set}
+        counts = {plural(one.result.videos.judged, "test video") for one in of_set}
         panels.append(
-            Panel(f"yours {number + 1}: {name}", x_label, "top-1 (%)", tuple(series), notes=tuple(sorted(views)))
+            Panel(f"yours {number + 1}: {name}", x_label, "top-1 (%)", tuple(series), notes=tuple(sorted(counts)))
         )
     return panels
 
