@@ -52,9 +52,15 @@ class Raft(nn.Module):
     def forward(self, first: Tensor, second: Tensor, *, iterations: int = 12) -> Tensor:
         """The displacement (dx, dy) in pixels from `first` to `second` of the content at each pixel of `first`.
 
-        first, second: (B, 3, H, W) RGB, uint8 or floating point, 0 to 255. Any size; sides are padded to multiples of 8
-        and to 64 at least, by repeating the border. Returns float32 (B, 2, H, W).
-        Raises ModelError if the shapes do not fit or `iterations` is below 1.
+        Args:
+            first, second: (B, 3, H, W) RGB, uint8 or floating point, 0 to 255. Any size; sides are padded to multiples of 8 and to
+                64 at least, by repeating the border.
+
+        Returns:
+            float32 (B, 2, H, W).
+
+        Raises:
+            ModelError: the shapes do not fit or `iterations` is below 1.
         """
         *_, flow = self._refine(first, second, iterations)
         return _enlarge(flow, first)
@@ -86,7 +92,8 @@ class Raft(nn.Module):
 class Correlation:
     """All-pairs correlations of two feature maps, at four resolutions of the second (Section 3.2).
 
-    first, second: (B, D, h, w); h and w are 8 or more.
+    Args:
+        first, second: (B, D, h, w); h and w are 8 or more.
     """
 
     def __init__(self, first: Tensor, second: Tensor) -> None:
@@ -101,8 +108,11 @@ class Correlation:
     def __call__(self, centres: Tensor) -> Tensor:
         """Correlations around one point per cell of the first map, bilinear, zero outside.
 
-        centres: (B, 2, h, w), (x, y) in cells of the second map. Returns (B, 4 x 49, h, w): by level, then dx, then dy
-        in cells of that level, from -3 to 3.
+        Args:
+            centres: (B, 2, h, w), (x, y) in cells of the second map.
+
+        Returns:
+            (B, 4 x 49, h, w): by level, then dx, then dy in cells of that level, from -3 to 3.
         """
         batch, _, height, width = centres.shape
         offsets = torch.arange(-RADIUS, RADIUS + 1, device=centres.device, dtype=centres.dtype)
@@ -121,9 +131,12 @@ class Correlation:
 def load_raft(path: str | Path) -> Raft:
     """RAFT-small with the weights of a file, in evaluation mode on the CPU. Code in the file is not run.
 
-    path: a state dict as .safetensors or as torch.save writes it, with the authors' names (with or without "module.")
-    or torchvision's. Both releases take pixels as 2 x / 255 - 1.
-    Raises ModelError about the path if the file cannot be read or does not fit.
+    Args:
+        path: a state dict as .safetensors or as torch.save writes it, with the authors' names (with or without "module.") or
+            torchvision's. Both releases take pixels as 2 x / 255 - 1.
+
+    Raises:
+        ModelError: about the path: the file cannot be read or does not fit.
     """
     state = {_our_name(key): value for key, value in _read(Path(path)).items()}
     with torch.device("meta"):  # draws no random numbers, which keeps the caller's random state
@@ -185,9 +198,15 @@ class RaftEstimator:
     def between(self, before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The displacement (dx, dy) in pixels, x right and y down, from `before` to `after`.
 
-        before, after: uint8 (h, w, 3) RGB. Returns float32 (h, w, 2), at each pixel of `after` the motion of
-        its content since `before`, as in codecs. Equal pictures give equal results.
-        Raises ModelError for other pictures.
+        Args:
+            before, after: uint8 (h, w, 3) RGB.
+
+        Returns:
+            float32 (h, w, 2), at each pixel of `after` the motion of its content since `before`, as in codecs. Equal pictures give
+            equal results.
+
+        Raises:
+            ModelError: other pictures.
         """
         for picture in (before, after):
             if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.shape != before.shape:

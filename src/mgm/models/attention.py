@@ -24,7 +24,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, *, last: int | None = None, mask: Tensor | None = None) -> Tensor:
         """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim) for the queries of the last tokens alone.
 
-        mask: bool, broadcast to (B, heads, queries, n): False where a query does not attend to a token.
+        Args:
+            mask: bool, broadcast to (B, heads, queries, n): False where a query does not attend to a token.
         """
         dim = x.shape[-1]
         bias = torch.cat((self.q_bias, torch.zeros_like(self.q_bias), self.v_bias))
@@ -114,7 +115,8 @@ class Mlp(nn.Module):
 class Residual(nn.Module):
     """Base of transformer blocks: stochastic depth of the residual branches (Huang et al. 2016).
 
-    drop_path: probability, in training, that a clip skips a branch.
+    Args:
+        drop_path: probability, in training, that a clip skips a branch.
     """
 
     def __init__(self, drop_path: float = 0.0) -> None:
@@ -132,7 +134,8 @@ class Residual(nn.Module):
 def linear_drop_path(last: float, depth: int) -> list[float]:
     """The rate of stochastic depth of each block: 0 in the first, growing linearly to `last`.
 
-    Raises ModelError outside [0, 1).
+    Raises:
+        ModelError: the rate is outside of [0, 1).
     """
     if not 0 <= last < 1:
         raise ModelError("drop_path", f"found {last}", "at least 0 and less than 1", reason="invalid_value")
@@ -142,7 +145,9 @@ def linear_drop_path(last: float, depth: int) -> list[float]:
 class Block(Residual):
     """x + attention(norm(x)), then x + mlp(norm(x)).
 
-    hidden: width of the MLP's hidden layer, by default 4 x dim. drop_path: as in `Residual`.
+    Args:
+        hidden: width of the MLP's hidden layer, by default 4 x dim.
+        drop_path: as in `Residual`.
     """
 
     def __init__(self, dim: int, heads: int, *, eps: float, drop_path: float = 0.0, hidden: int | None = None) -> None:
@@ -155,7 +160,8 @@ class Block(Residual):
     def forward(self, x: Tensor, *, last: int | None = None, mask: Tensor | None = None) -> Tensor:
         """x: (B, n, dim). Returns (B, n, dim), or (B, last, dim): the last tokens' outputs, computed for them alone.
 
-        mask: as in `Attention`.
+        Args:
+            mask: as in `Attention`.
         """
         kept = x if last is None else x[:, -last:]
         x = kept + self._skip(self.attn(self.norm1(x), last=last, mask=mask))

@@ -9,7 +9,9 @@ class AttentivePooler(nn.Module):
 
     Tokens have a position in space and time, which their mean loses. A query that can select tokens detects motion that the
     mean dilutes.
-    dim, heads: of the tokens.
+
+    Args:
+        dim, heads: of the tokens.
     """
 
     def __init__(self, dim: int, heads: int) -> None:

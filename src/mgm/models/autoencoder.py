@@ -23,12 +23,13 @@ from mgm.models.tokenizers import Tokenizer
 class Reconstruction(NamedTuple):
     """The output of a masked autoencoder.
 
-    loss: float32 scalar, the weighted sum of the targets' errors (`Target.loss`) over the reconstructed tokens.
-    parts: {target: float32 scalar}, the errors before weighting; those at visible tokens are named "visible TARGET".
-    prediction, target: float32 (B, n, dim) and (B, n, width), in the order of the tokens, several targets concatenated (see
-    `ReconstructionObjective.split` and `split_values`); None unless requested.
-    tokens: int64 (B, n), indices of these tokens; None unless requested.
-    valid: bool (B, n), False for padding; None without padding, or unless requested.
+    Attributes:
+        loss: float32 scalar, the weighted sum of the targets' errors (`Target.loss`) over the reconstructed tokens.
+        parts: {target: float32 scalar}, the errors before weighting; those at visible tokens are named "visible TARGET".
+        prediction, target: float32 (B, n, dim) and (B, n, width), in the order of the tokens, several targets concatenated (see
+            `ReconstructionObjective.split` and `split_values`); None unless requested.
+        tokens: int64 (B, n), indices of these tokens; None unless requested.
+        valid: bool (B, n), False for padding; None without padding, or unless requested.
     """
 
     loss: Tensor
@@ -42,16 +43,19 @@ class Reconstruction(NamedTuple):
 class MaskedAutoencoder(nn.Module):
     """VideoMAE: encoder on the visible tokens, decoder on visible and mask tokens, loss on the masked tokens.
 
-    spec: sizes and shapes, backbone, kind of decoder, one or several of them, and a regressor before them.
-    target: a name of `TARGETS`, a `Target`, or {name: weight} of several.
-    tokenizer: the network whose codes a target predicts; the size of its vocabulary suffices to load a model.
-    visible_target: the same, of values that a linear layer predicts from the encoder's output at the VISIBLE tokens; their
-    weighted errors are added to the loss. Ours: what a token shows is learned without guessing what is hidden. None: none.
-    teacher: the encoder whose features the target "teacher" predicts; a specification suffices to load a model.
-    checkpointing: activation checkpointing in encoder and decoder, see `Encoder`.
-    pictures: whether clips of one tubelet are accepted too, still pictures as in OmniMAE (Girdhar et al. 2023); their tokens have
-    the positions of a clip's first step.
-    Raises ModelError for an unknown target, or a teacher or a tokenizer that does not fit, or decoders of other targets.
+    Args:
+        spec: sizes and shapes, backbone, kind of decoder, one or several of them, and a regressor before them.
+        target: a name of `TARGETS`, a `Target`, or {name: weight} of several.
+        tokenizer: the network whose codes a target predicts; the size of its vocabulary suffices to load a model.
+        visible_target: the same, of values that a linear layer predicts from the encoder's output at the VISIBLE tokens; their
+            weighted errors are added to the loss. Ours: what a token shows is learned without guessing what is hidden. None: none.
+        teacher: the encoder whose features the target "teacher" predicts; a specification suffices to load a model.
+        checkpointing: activation checkpointing in encoder and decoder, see `Encoder`.
+        pictures: whether clips of one tubelet are accepted too, still pictures as in OmniMAE (Girdhar et al. 2023); their tokens
+            have the positions of a clip's first step.
+
+    Raises:
+        ModelError: an unknown target, or a teacher or a tokenizer that does not fit, or decoders of other targets.
     """
 
     def __init__(
@@ -140,15 +144,18 @@ class MaskedAutoencoder(nn.Module):
     ) -> Reconstruction:
         """The loss of predicting the masked tokens, and with `predict` the prediction and its target too.
 
-        video: (B, 3, T, H, W), uint8, or floating point normalised as for `Encoder`.
-        mask: bool (B, t, h, w) or (B, N), True = hidden; the same number of hidden tokens, at least one, in every clip,
-        and with divided attention in every step. A mask on the CPU spares a synchronisation with the GPU.
-        Alternatively the result of `split`, with decode=None.
-        decode: bool of the same shape, True = reconstruct this token if it is hidden (VideoMAE V2's decoder mask, section
-        3.2 of Wang et al. 2023); None reconstructs all hidden tokens. Other tokens are not computed.
-        motion: float32 (B, T, h, w, 2), mean displacement (dx, dy) of every patch and frame in pixels, NaN where unknown; for
-        the targets "motion" and "asinh-motion". For "trajectory" h and w are twice those of the tokens (`motion_parts`).
-        Raises ModelError when shapes, types, counts or values do not fit.
+        Args:
+            video: (B, 3, T, H, W), uint8, or floating point normalised as for `Encoder`.
+            mask: bool (B, t, h, w) or (B, N), True = hidden; the same number of hidden tokens, at least one, in every clip, and
+                with divided attention in every step. A mask on the CPU spares a synchronisation with the GPU. Alternatively the
+                result of `split`, with decode=None.
+            decode: bool of the same shape, True = reconstruct this token if it is hidden (VideoMAE V2's decoder mask, section 3.2
+                of Wang et al. 2023); None reconstructs all hidden tokens. Other tokens are not computed.
+            motion: float32 (B, T, h, w, 2), mean displacement (dx, dy) of every patch and frame in pixels, NaN where unknown; for
+                the targets "motion" and "asinh-motion". For "trajectory" h and w are twice those of the tokens (`motion_parts`).
+
+        Raises:
+            ModelError: shapes, types, counts or values do not fit.
         """
         visible, tokens, valid = split = self._split(video, mask, decode)
         parts_per_side = self.motion_parts

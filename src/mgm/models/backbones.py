@@ -22,7 +22,8 @@ class Backbone(Protocol):
     def layout(self, visible: Tensor | None) -> tuple[Tensor, ...]:
         """Arguments of every block that depend on the token positions, computed once per batch.
 
-        visible: int64 (B, n); None: all N.
+        Args:
+            visible: int64 (B, n); None: all N.
         """
         ...
 

@@ -18,14 +18,19 @@ HeadPooling = Literal["mean", "attentive"]
 class Classifier(nn.Module):
     """Mean over all tokens -> LayerNorm -> dropout -> linear head (VideoMAE's fine-tuning).
 
-    encoder: used and modified, not copied: its final norm is removed, and a new one follows the mean.
-    pooling: "mean", VideoMAE's; "attentive": an `AttentivePooler` replaces the mean, for objects of few tokens.
-    block: the head reads the output of this block (from 0; negative counts from the end); later blocks do not run.
-    checkpointing: activation checkpointing, see `Encoder`.
-    classes: number of labels. dropout: rate before the head. drop_path: rate of stochastic depth of the last block.
-    head_scale: factor on the initial head, small so that training starts from almost equal probabilities.
-    labels: names of the classes, in the order of the logits; None if unknown.
-    Raises ModelError when a number is out of range.
+    Args:
+        encoder: used and modified, not copied: its final norm is removed, and a new one follows the mean.
+        pooling: "mean", VideoMAE's; "attentive": an `AttentivePooler` replaces the mean, for objects of few tokens.
+        block: the head reads the output of this block (from 0; negative counts from the end); later blocks do not run.
+        checkpointing: activation checkpointing, see `Encoder`.
+        classes: number of labels.
+        dropout: rate before the head.
+        drop_path: rate of stochastic depth of the last block.
+        head_scale: factor on the initial head, small so that training starts from almost equal probabilities.
+        labels: names of the classes, in the order of the logits; None if unknown.
+
+    Raises:
+        ModelError: a number is out of range.
     """
 
     def __init__(

@@ -18,7 +18,13 @@ _HIDDEN: Final = 512  # of MME's heads
 class Decoder(nn.Module):
     """Blocks, a norm and the head that maps tokens of the decoder's width to predictions.
 
-    spec: shapes and kinds. outs: predicted values per token of each target. stack: widths. checkpointing: as in `Encoder`.
+    Args:
+        spec: shapes and kinds.
+        outs: predicted values per token of each target.
+        stack: widths.
+
+    Attributes:
+        checkpointing: as in `Encoder`.
     """
 
     kind: ClassVar[type[Block] | type[CrossBlock]]
@@ -54,8 +60,11 @@ class SelfDecoder(Decoder):
     def forward(self, seen: Tensor, hidden: Tensor, *, valid: Tensor | None = None) -> Tensor:
         """seen: (B, v, dim), visible tokens. hidden: (B, n, dim), mask tokens; both with position embeddings.
 
-        valid: bool (B, n), False for padding, to which no token attends; None: no padding.
-        Returns the predictions (B, n, out).
+        Args:
+            valid: bool (B, n), False for padding, to which no token attends; None: no padding.
+
+        Returns:
+            The predictions (B, n, out).
         """
         mask = None
         if valid is not None:
@@ -92,7 +101,9 @@ DECODERS: Final[Mapping[str, type[SelfDecoder] | type[CrossDecoder]]] = {"self":
 class DecoderBranch(nn.Module):
     """A decoder with the projection and the mask token before it, for one target.
 
-    spec, outs, stack: as for `Decoder`. checkpointing: as in `Encoder`.
+    Args:
+        spec, outs, stack: as for `Decoder`.
+        checkpointing: as in `Encoder`.
     """
 
     def __init__(self, spec: ModelSpec, outs: Sequence[int], stack: Stack, *, checkpointing: bool = False) -> None:
@@ -128,8 +139,10 @@ def decode(
 ) -> Tensor:
     """The predictions (B, n, out) of the hidden tokens.
 
-    position: (N, width of the decoder). encoded: (B, v, dim), the encoder's output. regressed: (B, n, dim), the regressor's, with
-    which the decoder gets no visible tokens; None without a regressor.
+    Args:
+        position: (N, width of the decoder).
+        encoded: (B, v, dim), the encoder's output.
+        regressed: (B, n, dim), the regressor's, with which the decoder gets no visible tokens; None without a regressor.
     """
     if regressed is None:
         assert mask_token is not None

@@ -9,10 +9,12 @@ from mgm.models.attention import Attention, Mlp, Residual
 class DividedBlock(Residual):
     """Attention along time, then within a step, then an MLP, each with its own norm and added to its input.
 
-    steps: steps of a clip, t. Every step has the same number of tokens. hidden: as in `Block`.
-
     Along time a token attends to the visible tokens at its own position (h, w) in all steps, itself included. The time
     branch ends with one more linear layer, as in the reference.
+
+    Args:
+        steps: steps of a clip, t. Every step has the same number of tokens.
+        hidden: as in `Block`.
     """
 
     def __init__(self, dim: int, heads: int, *, steps: int, eps: float, hidden: int | None = None) -> None:
@@ -29,7 +31,8 @@ class DividedBlock(Residual):
     def forward(self, x: Tensor, same_position: Tensor | None = None) -> Tensor:
         """x: (B, n, dim), ordered by step. same_position: from `same_position_mask`; None: no token is hidden, n = N.
 
-        Returns (B, n, dim).
+        Returns:
+            (B, n, dim).
         """
         x = x + self._skip(self._along_time(x, same_position))
         x = x + self._skip(self._within_steps(x))
@@ -70,7 +73,9 @@ class DividedBlock(Residual):
 def same_position_mask(visible: Tensor, *, positions: int) -> Tensor:
     """bool (B, 1, n, n): True where two tokens have the same position (h, w) in the frame.
 
-    visible: int64 (B, n), row-major (t, h, w). positions: tokens per step, h*w.
+    Args:
+        visible: int64 (B, n), row-major (t, h, w).
+        positions: tokens per step, h*w.
     """
     position = torch.remainder(visible, positions)
     return (position[:, :, None] == position[:, None, :])[:, None]

@@ -17,11 +17,16 @@ from mgm.models.spec import ModelSpec
 class Encoder(nn.Module):
     """VideoMAE's ViT (Tong et al. 2022), or another backbone of `BACKBONES`, over visible tokens only.
 
-    spec: sizes and shapes. drop_path: rate of stochastic depth of the last block, growing linearly from 0 at the first.
-    Names of parameters are those of the reference's checkpoints; `patch_embed` is its convolution written as a linear
-    layer over the channel-last pixels of a token, so that hidden patches are never embedded.
-    checkpointing: in training, store the blocks' inputs only and recompute the rest in the backward pass: less memory,
-    about a third more work, the same gradients.
+    Names of parameters are those of the reference's checkpoints; `patch_embed` is its convolution written as a linear layer over
+    the channel-last pixels of a token, so that hidden patches are never embedded.
+
+    Args:
+        spec: sizes and shapes.
+        drop_path: rate of stochastic depth of the last block, growing linearly from 0 at the first.
+
+    Attributes:
+        checkpointing: in training, store the blocks' inputs only and recompute the rest in the backward pass: less memory, about a
+            third more work, the same gradients.
     """
 
     def __init__(self, spec: ModelSpec, *, drop_path: float = 0.0) -> None:
@@ -49,12 +54,18 @@ class Encoder(nn.Module):
     def forward(self, video: Tensor, mask: Tensor | None = None, *, block: int | None = None) -> Tensor:
         """The representation of the visible tokens, in the order of the tokens.
 
-        video: (B, 3, T, H, W), uint8 RGB, normalised here; or floating point, taken as normalised with ImageNet's
-        mean and standard deviation.
-        mask: bool (B, t, h, w) or (B, N), True = hidden, the same number in every clip, and with divided attention in
-        every step; None: all tokens are visible. A mask on the CPU spares a synchronisation with the GPU.
-        block: return the output of this block (from 0; negative counts from the end), without the final norm.
-        Returns (B, n_visible, dim). Raises ModelError when shapes, types, counts or values do not fit.
+        Args:
+            video: (B, 3, T, H, W), uint8 RGB, normalised here; or floating point, taken as normalised with ImageNet's mean and
+                standard deviation.
+            mask: bool (B, t, h, w) or (B, N), True = hidden, the same number in every clip, and with divided attention in every
+                step; None: all tokens are visible. A mask on the CPU spares a synchronisation with the GPU.
+            block: return the output of this block (from 0; negative counts from the end), without the final norm.
+
+        Returns:
+            (B, n_visible, dim).
+
+        Raises:
+            ModelError: shapes, types, counts or values do not fit.
         """
         check_video(video, self.spec)
         visible = None
@@ -97,9 +108,15 @@ class Encoder(nn.Module):
     def attention(self, video: Tensor, *, query: int, block: int = -1) -> Tensor:
         """The attention that one token pays to all tokens of an unmasked video, in one block.
 
-        query: index of the token, row-major (t, h, w). Returns (B, heads, N); each row sums to 1, or to less with a class
-        token, which takes the rest. Of divided attention it is the attention within the token's step, 0 to other steps.
-        Raises ModelError when the video does not fit, or the token or the block does not exist.
+        Args:
+            query: index of the token, row-major (t, h, w).
+
+        Returns:
+            (B, heads, N); each row sums to 1, or to less with a class token, which takes the rest. Of divided attention it is the
+            attention within the token's step, 0 to other steps.
+
+        Raises:
+            ModelError: the video does not fit, or the token or the block does not exist.
         """
         check_video(video, self.spec)
         self._check_query(query)
@@ -155,12 +172,17 @@ class Encoder(nn.Module):
     ) -> "Encoder":
         """An encoder with the same weights for clips of another length or size.
 
-        frames, resolution: as in `ModelSpec`; None keeps them. Patch and tubelet stay: they are in the weights.
-        position: origin of the position embeddings. "recomputed": their formula on the new grid; with sincos-3d a position
-        keeps its embedding. "interpolated": the embeddings of the old grid, interpolated to the new one; with sincos-1d,
-        whose formula numbers the tokens, only this keeps them similar. Learned embeddings can only be interpolated.
-        Returns a copy, on the same device and in the same mode. Raises ModelError if the clip cannot be divided into
-        patches, or if learned embeddings would have to be recomputed.
+        Args:
+            frames, resolution: as in `ModelSpec`; None keeps them. Patch and tubelet stay: they are in the weights.
+            position: origin of the position embeddings. "recomputed": their formula on the new grid; with sincos-3d a position
+                keeps its embedding. "interpolated": the embeddings of the old grid, interpolated to the new one; with sincos-1d,
+                whose formula numbers the tokens, only this keeps them similar. Learned embeddings can only be interpolated.
+
+        Returns:
+            A copy, on the same device and in the same mode.
+
+        Raises:
+            ModelError: the clip cannot be divided into patches, or learned embeddings would have to be recomputed.
         """
         if position not in ("recomputed", "interpolated"):
             raise ModelError("position", f"found {position!r}", "recomputed or interpolated", reason="unknown_name")
@@ -195,7 +217,8 @@ class Encoder(nn.Module):
     def set_drop_path(self, rate: float) -> None:
         """Set stochastic depth: 0 in the first block, growing linearly to `rate` in the last.
 
-        Raises ModelError outside [0, 1).
+        Raises:
+            ModelError: the rate is outside of [0, 1).
         """
         for layer, own in zip(self.blocks, linear_drop_path(rate, len(self.blocks)), strict=True):
             layer.drop_path = own  # type: ignore[assignment]  # see `Backbone.blocks`

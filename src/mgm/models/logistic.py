@@ -23,8 +23,9 @@ def logistic_regression(
 ) -> tuple[Tensor, Tensor]:
     """Weight (dim, classes) and bias (classes,) that minimise the mean cross-entropy + `decay` x the squared weights.
 
-    class_weight: float32 (classes,), how much a sample of each class counts; None: all alike.
-    smoothing: fraction of each target that is spread over all classes.
+    Args:
+        class_weight: float32 (classes,), how much a sample of each class counts; None: all alike.
+        smoothing: fraction of each target that is spread over all classes.
     """
     weight = torch.zeros(features.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
@@ -45,7 +46,11 @@ def logistic_regression(
 def balanced_weights(count: Tensor) -> Tensor:
     """Weights with which every class counts as much as another, and a sample counts 1 on average; 0 for a class without samples.
 
-    count: (classes,), samples of each class. Returns float32 (classes,): all samples / (classes that occur x samples of the class).
+    Args:
+        count: (classes,), samples of each class.
+
+    Returns:
+        float32 (classes,): all samples / (classes that occur x samples of the class).
     """
     occurs = count > 0
     weight = count.sum() / (occurs.sum() * count.clamp_min(1))

@@ -20,8 +20,10 @@ STD: Final = (0.229, 0.224, 0.225)
 class TokenSplit(NamedTuple):
     """Indices of the visible and of the reconstructed tokens of a batch, from its masks.
 
-    visible: int64 (B, n_visible). hidden: int64 (B, n), the hidden tokens to reconstruct.
-    valid: bool (B, n), False for padding in `hidden`; None without padding.
+    Attributes:
+        visible: int64 (B, n_visible).
+        hidden: int64 (B, n), the hidden tokens to reconstruct.
+        valid: bool (B, n), False for padding in `hidden`; None without padding.
     """
 
     visible: Tensor
@@ -74,11 +76,16 @@ def _type_of(value: object) -> str:
 def split_mask(mask: Tensor, spec: ModelSpec, *, batch: int) -> tuple[Tensor, Tensor]:
     """The indices of the visible and of the hidden tokens, in the order of the tokens.
 
-    mask: bool (B, t, h, w) or (B, N), True = hidden from the encoder; every clip hides the same number of tokens, with
-    divided attention in every step.
-    Returns int64 (B, n_visible) and (B, n_hidden), on the mask's device. Checking a mask on the CPU does not synchronise
-    with a GPU, regardless of the device of the video.
-    Raises ModelError for another type or grid, for unequal counts, or if no token is visible.
+    Args:
+        mask: bool (B, t, h, w) or (B, N), True = hidden from the encoder; every clip hides the same number of tokens, with divided
+            attention in every step.
+
+    Returns:
+        int64 (B, n_visible) and (B, n_hidden), on the mask's device. Checking a mask on the CPU does not synchronise with a GPU,
+        regardless of the device of the video.
+
+    Raises:
+        ModelError: another type or grid, unequal counts, or no token is visible.
     """
     flat = _flat_mask("mask", mask, spec, batch, "True = hidden from the encoder")
     counts = flat.sum(1).tolist()
@@ -122,7 +129,8 @@ def _check_equal_steps(flat: Tensor, spec: ModelSpec) -> None:
 def split_tokens(mask: Tensor, decode: Tensor | None, spec: ModelSpec, *, batch: int) -> TokenSplit:
     """`split_mask`, and with `decode` `tokens_to_decode`, for a model that predicts.
 
-    Raises ModelError as they do, and if no token is hidden.
+    Raises:
+        ModelError: as they do, or no token is hidden.
     """
     visible, hidden = split_mask(mask, spec, batch=batch)
     if hidden.shape[1] == 0:
@@ -137,10 +145,15 @@ def split_tokens(mask: Tensor, decode: Tensor | None, spec: ModelSpec, *, batch:
 def tokens_to_decode(mask: Tensor, decode: Tensor, spec: ModelSpec) -> tuple[Tensor, Tensor | None]:
     """The tokens that `mask` hides and `decode` selects, in the order of the tokens.
 
-    mask, decode: bool (B, t, h, w) or (B, N).
-    Returns int64 (B, n), and None if every clip has n of them. Otherwise n is the largest count, and bool (B, n) is True
-    for the selected tokens, which come first, and False for padding.
-    Raises ModelError when `decode` has another type or grid, or selects no hidden token at all.
+    Args:
+        mask, decode: bool (B, t, h, w) or (B, N).
+
+    Returns:
+        int64 (B, n), and None if every clip has n of them. Otherwise n is the largest count, and bool (B, n) is True for the
+        selected tokens, which come first, and False for padding.
+
+    Raises:
+        ModelError: `decode` has another type or grid, or selects no hidden token at all.
     """
     return selected_tokens(mask, decode, spec, batch=len(mask))
 
@@ -197,7 +210,12 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 def patchify(video: Tensor, spec: ModelSpec, index: Tensor | None = None) -> Tensor:
     """The pixels of tokens, with the values and dtype of the video.
 
-    video: (B, 3, T, H, W). index: int64 (B, n), or None for all N tokens. Returns (B, n, token_pixels, 3).
+    Args:
+        video: (B, 3, T, H, W).
+        index: int64 (B, n), or None for all N tokens.
+
+    Returns:
+        (B, n, token_pixels, 3).
     """
     t, h, w = spec.grid
     batch, p = video.shape[0], spec.patch  # len() would become a constant in an exported graph
@@ -257,7 +275,8 @@ def unpatchify(patches: Tensor, spec: ModelSpec) -> Tensor:
 def to_255(patches: Tensor) -> Tensor:
     """Pixels of a video, uint8 or floats normalised with ImageNet's statistics, as float32 in the range 0 to 255.
 
-    patches: (..., 3). Integers keep the statistics of flat patches exact.
+    Args:
+        patches: (..., 3). Integers keep the statistics of flat patches exact.
     """
     if patches.dtype == torch.uint8:
         return patches.float()

@@ -29,7 +29,11 @@ def position_embedding(spec: ModelSpec, dim: int) -> Tensor:
 def interpolate_embedding(embedding: Tensor, grid: tuple[int, int, int], to: tuple[int, int, int]) -> Tensor:
     """Embeddings of one grid, trilinearly interpolated to another that covers the same clip.
 
-    embedding: float32 (t*h*w, dim) of `grid`. Returns float32 (t'*h'*w', dim) of the grid `to`.
+    Args:
+        embedding: float32 (t*h*w, dim) of `grid`.
+
+    Returns:
+        float32 (t'*h'*w', dim) of the grid `to`.
     """
     dim = embedding.shape[1]
     volume = embedding.T.reshape(1, dim, *grid)
@@ -40,8 +44,15 @@ def interpolate_embedding(embedding: Tensor, grid: tuple[int, int, int], to: tup
 def sincos_embedding(kind: PositionKind, grid: tuple[int, int, int], dim: int) -> Tensor:
     """The fixed position embeddings `kind` of a token grid.
 
-    grid: (t, h, w). dim: width of the tokens. Returns float32 (t*h*w, dim), row-major (t, h, w), values in [-1, 1].
-    Raises ModelError for learned embeddings, which encoders can have and decoders cannot.
+    Args:
+        grid: (t, h, w).
+        dim: width of the tokens.
+
+    Returns:
+        float32 (t*h*w, dim), row-major (t, h, w), values in [-1, 1].
+
+    Raises:
+        ModelError: learned embeddings, which encoders can have and decoders cannot.
     """
     if kind == "learned-separable":
         raise ModelError(

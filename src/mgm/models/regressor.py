@@ -11,7 +11,11 @@ from mgm.models.spec import ModelSpec
 class Regressor(nn.Module):
     """Blocks of the encoder's width in which a query for each hidden token attends to the encoder's output, and a norm.
 
-    spec: sizes, with `regressor_depth`. checkpointing: as in `Encoder`.
+    Args:
+        spec: sizes, with `regressor_depth`.
+
+    Attributes:
+        checkpointing: as in `Encoder`.
     """
 
     def __init__(self, spec: ModelSpec, depth: int) -> None:

@@ -35,7 +35,8 @@ def check_positive(name: str, value: object) -> None:
 class Stack:
     """A stack of transformer blocks: `depth` blocks of width `dim` with `heads` attention heads.
 
-    hidden: width of the MLP's hidden layer; None: 4 x dim.
+    Attributes:
+        hidden: width of the MLP's hidden layer; None: 4 x dim.
     """
 
     dim: int

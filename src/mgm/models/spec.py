@@ -40,35 +40,41 @@ def _check_epsilon(name: str, value: object) -> None:
 class ModelSpec:
     """The shapes and the arithmetic of a model, stored in checkpoints (`to_dict`).
 
-    size: a name of `SIZES`, or a `Size` for other widths.
-    patch: side of a patch in pixels. tubelet: frames per token. frames: frames per clip (T).
-    resolution: pixels of a frame, one side or (height, width).
-    position: position embedding of a token: "sincos-1d" is the reference's, "sincos-3d" helps small models; both are fixed.
-    "learned-separable" is a learned embedding per position (h, w) plus one per step in time, as in MAE-ST's encoders.
-    patch_init: initialisation of the patch embedding: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al.
-    2022). With "xavier" patches weigh twice as much against their position embeddings, which matters to a small model. "whitened":
-    training replaces the weights by the principal components of the user's own patches; until then they are those of "conv".
-    position_grid: the grid (t, h, w) whose fixed embeddings are interpolated to the model's grid; None: embeddings are
-    computed on the model's grid. `Encoder.at` sets it.
-    backbone: "vit" (VideoMAE's), or "timesformer" (Bertasius et al. 2021), which attends along time, then within a step.
-    attention: "joint" or "divided" of a backbone that has both; None: its default, joint for vit, divided for timesformer.
-    decoder_attention: "self": visible and mask tokens attend to each other (VideoMAE); "cross": mask tokens attend to the
-    encoder's output alone (CrossMAE, Fu et al. 2024).
-    decoder_depth: blocks of the decoder; None: the size's.
-    decoder_dim: width of the decoder; None: the size's. The heads keep their width.
-    decoder_heads: attention heads of the decoder; None: heads of the size's width.
-    prediction_head: the decoder's last layers: "linear" (VideoMAE), or "mlp", for each target a linear layer to 512, GELU and a
-    linear layer (MME, Sun et al. 2023).
-    decoders: (target, widths) of each target, which then has a decoder, a projection and a mask token of its own (MME's
-    decoder_num, MotionMAE, MAM2); None: all targets share one decoder.
-    regressor_depth: blocks, of the encoder's width, in which queries for the hidden tokens attend to the encoder's output; the
-    decoder gets their results and no visible tokens (MAM2, Song et al. 2022, after CAE, Chen et al. 2022); None: no regressor.
-    norm_eps: epsilon of the LayerNorms of blocks and at the end of the encoder (reference 1e-6, Hugging Face 1e-12).
-    head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
-    encoder_norm: whether the encoder ends with a LayerNorm; a classifier's encoder does not.
-    class_token: whether a learned token goes through the encoder's blocks with the others; it is not returned (MAE-ST).
+    Attributes:
+        size: a name of `SIZES`, or a `Size` for other widths.
+        patch: side of a patch in pixels.
+        tubelet: frames per token.
+        frames: frames per clip (T).
+        resolution: pixels of a frame, one side or (height, width).
+        position: position embedding of a token: "sincos-1d" is the reference's, "sincos-3d" helps small models; both are fixed.
+            "learned-separable" is a learned embedding per position (h, w) plus one per step in time, as in MAE-ST's encoders.
+        patch_init: initialisation of the patch embedding: "conv" as VideoMAE (PyTorch's convolution), "xavier" as MAE (He et al.
+            2022). With "xavier" patches weigh twice as much against their position embeddings, which matters to a small model.
+            "whitened": training replaces the weights by the principal components of the user's own patches; until then they are
+            those of "conv".
+        position_grid: the grid (t, h, w) whose fixed embeddings are interpolated to the model's grid; None: embeddings are computed
+            on the model's grid. `Encoder.at` sets it.
+        backbone: "vit" (VideoMAE's), or "timesformer" (Bertasius et al. 2021), which attends along time, then within a step.
+        attention: "joint" or "divided" of a backbone that has both; None: its default, joint for vit, divided for timesformer.
+        decoder_attention: "self": visible and mask tokens attend to each other (VideoMAE); "cross": mask tokens attend to the
+            encoder's output alone (CrossMAE, Fu et al. 2024).
+        decoder_depth: blocks of the decoder; None: the size's.
+        decoder_dim: width of the decoder; None: the size's. The heads keep their width.
+        decoder_heads: attention heads of the decoder; None: heads of the size's width.
+        prediction_head: the decoder's last layers: "linear" (VideoMAE), or "mlp", for each target a linear layer to 512, GELU and a
+            linear layer (MME, Sun et al. 2023).
+        decoders: (target, widths) of each target, which then has a decoder, a projection and a mask token of its own (MME's
+            decoder_num, MotionMAE, MAM2); None: all targets share one decoder.
+        regressor_depth: blocks, of the encoder's width, in which queries for the hidden tokens attend to the encoder's output; the
+            decoder gets their results and no visible tokens (MAM2, Song et al. 2022, after CAE, Chen et al. 2022); None: no
+            regressor.
+        norm_eps: epsilon of the LayerNorms of blocks and at the end of the encoder (reference 1e-6, Hugging Face 1e-12).
+        head_norm_eps: epsilon of the LayerNorm before a head, the decoder's or the classifier's (Hugging Face 1e-5).
+        encoder_norm: whether the encoder ends with a LayerNorm; a classifier's encoder does not.
+        class_token: whether a learned token goes through the encoder's blocks with the others; it is not returned (MAE-ST).
 
-    Raises ModelError when a value is unknown, or when the clip is not divisible into whole patches.
+    Raises:
+        ModelError: a value is unknown, or the clip is not divisible into whole patches.
     """
 
     size: str | Size = "B"
@@ -280,7 +286,8 @@ class ModelSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The specification of a result of `to_dict`; missing keys take their defaults.
 
-        Raises ModelError for an unknown key or an invalid value.
+        Raises:
+            ModelError: an unknown key or an invalid value.
         """
         names = [field.name for field in fields(cls)]
         unknown = sorted(set(values) - set(names))

@@ -14,7 +14,8 @@ from mgm.printable import plural
 def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a state dict, in the precision of the model.
 
-    Raises ModelError that names missing and unexpected keys, other shapes, and tensors with NaN or infinity.
+    Raises:
+        ModelError: it names missing and unexpected keys, other shapes, and tensors with NaN or infinity.
     """
     own = model.state_dict()
     check_names_and_shapes(state, own)

@@ -45,8 +45,13 @@ class AcceleratedCrossAttention(CrossAttention):
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.scaled_dot_product_attention`.
 
-    query: (B, heads, n, d). key, value: (B, heads, m, d). mask: bool, broadcast to (B, heads, n, m), or None.
-    Returns (B, heads, n, d).
+    Args:
+        query: (B, heads, n, d).
+        key, value: (B, heads, m, d).
+        mask: bool, broadcast to (B, heads, n, m), or None.
+
+    Returns:
+        (B, heads, n, d).
     """
     if mask is not None or key.shape[2] < _FEWEST_KEYS or not applies(query):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)

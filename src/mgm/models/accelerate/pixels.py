@@ -32,8 +32,14 @@ def can_normalise(video: Tensor) -> bool:
 def normalised_pixels(video: Tensor, tokens: Tensor, *, tubelet: int, patch: int, epsilon: float) -> Tensor:
     """(x - mean) / (sqrt(var) + epsilon) per token and channel, unbiased variance, flattened channel-last.
 
-    video: as in `can_normalise`. tokens: int64 (B, n), row-major (t, h, w). tubelet, patch: frames and pixels of a token.
-    epsilon: in the video's unit, 1/255. Returns float32 (B, n, 3 * tubelet * patch * patch).
+    Args:
+        video: as in `can_normalise`.
+        tokens: int64 (B, n), row-major (t, h, w).
+        tubelet, patch: frames and pixels of a token.
+        epsilon: in the video's unit, 1/255.
+
+    Returns:
+        float32 (B, n, 3 * tubelet * patch * patch).
     """
     operation = _opaque if torch.compiler.is_compiling() else _normalised
     out: Tensor = operation(video, tokens, tubelet, patch, epsilon)

@@ -25,7 +25,8 @@ def is_plain_pickle(head: bytes) -> bool:
 def read_caffe2(file: Path) -> dict[str, Tensor] | None:
     """The blobs of a file, as data: nothing in it is run. None if the pickle contains no blobs.
 
-    Raises ModelError if the file is damaged, contains an object that only code could make, or a blob is not an array.
+    Raises:
+        ModelError: the file is damaged, contains an object that only code could make, or a blob is not an array.
     """
     content = read_inert_pickle(file)
     blobs = content.get(_BLOBS) if isinstance(content, dict) else None

@@ -38,8 +38,14 @@ _Reader = Callable[[Weights, Overrides, bool], Model]
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFormat:
-    """name: for messages. keys: some that every such file has. read: returns the model of weights. without: keys of other models
-    that have those too."""
+    """A format of checkpoints.
+
+    Attributes:
+        name: for messages.
+        keys: some that every such file has.
+        read: returns the model of weights.
+        without: keys of other models that have those too.
+    """
 
     name: str
     keys: tuple[str, ...]
@@ -54,9 +60,12 @@ class CheckpointFormat:
 def from_weights(weights: Weights, overrides: Overrides, *, encoder_only: bool) -> Model | VideoNetwork:
     """The model in weights of a known format, in float32.
 
-    overrides: values that take precedence over those of the file.
-    encoder_only: ignore tensors outside of the encoder.
-    Raises ModelError if no format fits; it lists the keys found and the known formats.
+    Args:
+        overrides: values that take precedence over those of the file.
+        encoder_only: ignore tensors outside of the encoder.
+
+    Raises:
+        ModelError: no format fits; it lists the keys found and the known formats.
     """
     if METADATA_KEY in weights.metadata:
         return _from_export(weights, overrides)

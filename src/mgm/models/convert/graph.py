@@ -31,9 +31,12 @@ GraphModel = Model | VideoNetwork | TokensOf
 def export_graph(model: GraphModel, *, video: VideoType) -> torch.export.ExportedProgram:
     """An encoder, a classifier or a network of the catalog as a graph of one input `video`, (B, 3, T, H, W), any B.
 
-    video: dtype of the input: uint8, which the graph normalises; or float32: of a ViT already normalised (see `Encoder`), of a
-    network of the catalog RGB in [0, 1].
-    Raises ModelError for an autoencoder: the tokens that it computes depend on the mask, which a graph does not contain.
+    Args:
+        video: dtype of the input: uint8, which the graph normalises; or float32: of a ViT already normalised (see `Encoder`), of a
+            network of the catalog RGB in [0, 1].
+
+    Raises:
+        ModelError: an autoencoder: the tokens that it computes depend on the mask, which a graph does not contain.
     """
     batch = torch.export.Dim("batch", min=1)
     with _quiet():
@@ -43,7 +46,8 @@ def export_graph(model: GraphModel, *, video: VideoType) -> torch.export.Exporte
 def write_onnx(model: GraphModel, file: Path, *, video: VideoType) -> None:
     """The same graph as an ONNX file; its input is `video`, its output `tokens` or `logits`.
 
-    Raises ModelError as `export_graph`, and if onnx or onnxscript is not installed.
+    Raises:
+        ModelError: as `export_graph`, or onnx or onnxscript is not installed.
     """
     try:
         import onnx  # noqa: F401

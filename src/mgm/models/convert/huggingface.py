@@ -83,10 +83,13 @@ _PATCH_CONVOLUTION: Final = "videomae.embeddings.patch_embeddings.projection"
 def load_huggingface(folder: str | Path, *, heads: int | None = None) -> Model:
     """The model in a folder that transformers saved; transformers is not needed. No code in the files is run.
 
-    folder: contains config.json and the weights of VideoMAEForPreTraining, VideoMAEForVideoClassification or
-    VideoMAEModel: model.safetensors or pytorch_model.bin, sharded or not.
-    heads: attention heads of the encoder, if those of config.json are wrong.
-    Raises ModelError about the path when a file is missing or does not fit.
+    Args:
+        folder: contains config.json and the weights of VideoMAEForPreTraining, VideoMAEForVideoClassification or VideoMAEModel:
+            model.safetensors or pytorch_model.bin, sharded or not.
+        heads: attention heads of the encoder, if those of config.json are wrong.
+
+    Raises:
+        ModelError: about the path: a file is missing or does not fit.
     """
     found = read_weights(folder)
     if found.config is None:
@@ -113,10 +116,14 @@ def from_huggingface(
 
     A MaskedAutoencoder for weights of VideoMAEForPreTraining, a Classifier for VideoMAEForVideoClassification, an Encoder
     for VideoMAEModel; the epsilons are the configuration's, so that outputs agree.
-    overrides: heads, frames and resolution that take precedence over the configuration's.
-    encoder_only: return the Encoder of any of these and ignore the other weights.
     Warns about 16 heads for ViT-S: conversions of the official weights have that value, but they were trained with 6.
-    Raises ModelError when the configuration describes another model, or keys or shapes do not fit.
+
+    Args:
+        overrides: heads, frames and resolution that take precedence over the configuration's.
+        encoder_only: return the Encoder of any of these and ignore the other weights.
+
+    Raises:
+        ModelError: the configuration describes another model, or keys or shapes do not fit.
     """
     if not any(key.startswith("videomae.") for key in state):  # the names of VideoMAEModel
         state = {f"videomae.{key}": value for key, value in state.items()}
@@ -150,10 +157,14 @@ def from_huggingface(
 def to_huggingface(model: Model, *, bias_names: BiasNames = "q_bias") -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration (for config.json) and the state dict from which transformers builds the same model.
 
-    bias_names: names of the attention's biases. "q_bias" is used on the Hub, by transformers up to 5.5.0 and from 5.18.0
-    on. The releases in between silently ignore it and read "query.bias", with a bias of the keys, which is zero.
     transformers' decoder.norm and fc_norm have an epsilon of 1e-5, so outputs of a model with another epsilon differ slightly.
-    Raises ModelError for models that Hugging Face's VideoMAE cannot represent: other position embeddings or targets.
+
+    Args:
+        bias_names: names of the attention's biases. "q_bias" is used on the Hub, by transformers up to 5.5.0 and from 5.18.0 on.
+            The releases in between silently ignore it and read "query.bias", with a bias of the keys, which is zero.
+
+    Raises:
+        ModelError: models that Hugging Face's VideoMAE cannot represent: other position embeddings or targets.
     """
     check_representable(model, "Hugging Face's VideoMAE")
     spec = encoder_of(model).spec

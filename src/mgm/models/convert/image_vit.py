@@ -16,7 +16,9 @@ def from_image_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The encoder of such a state dict in this package's names, without a decoder and a head.
 
     Its pixels are normalised with ImageNet's statistics, as MAE and DeiT have it. Positions of patches are those of the only step.
-    Raises ModelError as `from_maest`, about the names of MAE-ST.
+
+    Raises:
+        ModelError: as `from_maest`, about the names of MAE-ST.
     """
     theirs: dict[str, Tensor] = {}
     found = {key: value for key, value in vit(state).items() if not key.startswith(_LEFT_OUT)}

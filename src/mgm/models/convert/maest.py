@@ -27,8 +27,12 @@ def from_maest(state: Mapping[str, Tensor], *, imagenet: bool = False) -> dict[s
 
     The patch embedding is rewritten, exactly, for pixels normalised with ImageNet's statistics, as for all models here.
     The class token contains its position embedding.
-    imagenet: whether its pixels are normalised with these statistics already.
-    Raises ModelError if the position embeddings are not separable, or if tensors are missing or have another shape.
+
+    Args:
+        imagenet: whether its pixels are normalised with these statistics already.
+
+    Raises:
+        ModelError: the position embeddings are not separable, or tensors are missing or have another shape.
     """
     if "pos_embed" in state and not any(key in state for key in _POSITIONS):
         raise ModelError(

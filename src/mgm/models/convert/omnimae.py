@@ -17,7 +17,8 @@ _LEFT_OUT = ("trunk.decoder.", "trunk.mask_token")
 def from_omnimae(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The encoder, or the classifier, of a state dict of OmniMAE in this package's names, without the decoder.
 
-    Raises ModelError for position embeddings other than the sine-cosine one.
+    Raises:
+        ModelError: position embeddings other than the sine-cosine one.
     """
     tuned = "head.weight" in state
     theirs: dict[str, Tensor] = {}

@@ -15,7 +15,8 @@ _DECODER = ("decoder_", "pred_head.", "mask_token")
 def from_pyslowfast(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The encoder, or the classifier, of such a state dict in this package's names, without the decoder.
 
-    Raises ModelError as `from_maest`, about the names of MAE-ST, and for an attention that is not one matrix of three.
+    Raises:
+        ModelError: as `from_maest`, about the names of MAE-ST, or an attention that is not one matrix of three.
     """
     theirs: dict[str, Tensor] = {}
     for key, value in state.items():

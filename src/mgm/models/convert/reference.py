@@ -35,7 +35,8 @@ _ENCODER: Final = ("patch_embed.", "blocks.", "norm.", "pos_embed")
 def from_reference(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of VideoMAE, V2, a fork or mmaction2 in this package's names, the patch embedding as a convolution.
 
-    Raises ModelError for other position embeddings and for layer scale, which models of mgm do not have.
+    Raises:
+        ModelError: other position embeddings, or layer scale, which models of mgm do not have.
     """
     ours: dict[str, Tensor] = {}
     for key, value in state.items():

@@ -37,7 +37,8 @@ _OF_DECODERS: Final = frozenset({"decoder_attention", "prediction_head", "decode
 def check_representable(model: Model, format_name: str) -> None:
     """Raises ModelError unless the model is a plain VideoMAE, as Hugging Face's code and the reference's build it.
 
-    format_name: for the message.
+    Args:
+        format_name: for the message.
     """
     spec = encoder_of(model).spec
     free = _FREE if isinstance(model, MaskedAutoencoder) else _FREE | _OF_DECODERS

@@ -41,9 +41,16 @@ _DECODER_HEADS: Final = {size.decoder.dim: size.decoder.heads for size in SIZES.
 class Overrides:
     """Settings that are not in the names and shapes of a state dict, or that replace those of a file; None: the default.
 
-    frames, resolution: of the clips, by default 16 and 224. heads: of the encoder; decoder_heads: of the decoder. target: a
-    name of `TARGETS`. norm_eps, head_norm_eps: as in `ModelSpec`, by default the reference's. labels: names of the classes.
-    Raises ModelError for invalid numbers.
+    Attributes:
+        frames, resolution: of the clips, by default 16 and 224.
+        heads: of the encoder.
+        decoder_heads: of the decoder.
+        target: a name of `TARGETS`.
+        norm_eps, head_norm_eps: as in `ModelSpec`, by default the reference's.
+        labels: names of the classes.
+
+    Raises:
+        ModelError: invalid numbers.
     """
 
     frames: int | None = None
@@ -66,7 +73,8 @@ class Overrides:
 def build_from_state(ours: Mapping[str, Tensor], overrides: Overrides) -> Model:
     """The model of a state dict: an autoencoder if it has a decoder's head, a classifier if it has a head, else an encoder.
 
-    Raises ModelError if names are missing or unexpected, or shapes do not fit together.
+    Raises:
+        ModelError: names are missing or unexpected, or shapes do not fit together.
     """
     spec = infer_spec(ours, overrides)
     state = dict(ours) | {PATCH_KERNEL: flattened(ours[PATCH_KERNEL])}
@@ -88,7 +96,8 @@ def apply_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
     """The specification for frames, resolution and heads of `overrides`; fixed position embeddings are recomputed (`Encoder.at`
     interpolates them).
 
-    Raises ModelError if patches or heads do not fit, or if position embeddings are learned.
+    Raises:
+        ModelError: patches or heads do not fit, or position embeddings are learned.
     """
     other = replace(spec, frames=overrides.frames or spec.frames, resolution=overrides.resolution or spec.resolution)
     if overrides.heads not in (None, spec.encoder.heads):
@@ -107,8 +116,11 @@ def apply_overrides(spec: ModelSpec, overrides: Overrides) -> ModelSpec:
 def check_described(spec: ModelSpec, state: Mapping[str, Tensor], *, outputs: int = 0) -> None:
     """Compare a specification that a file contains with the weights beside it, before a model of absurd size is built from it.
 
-    outputs: of the model's head.
-    Raises ModelError if the model has more weights than the file, or more tokens than a model of video can attend to.
+    Args:
+        outputs: of the model's head.
+
+    Raises:
+        ModelError: the model has more weights than the file, or more tokens than a model of video can attend to.
     """
     stacks = [spec.encoder]
     if any(key.startswith(("decoder.", "decoders.")) for key in state):  # not so in an encoder or a classifier

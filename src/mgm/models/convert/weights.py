@@ -40,9 +40,12 @@ _WRONG_DOWNLOADS: Final[Mapping[bytes, tuple[str, str, str]]] = {
 class Weights:
     """The content of a file or folder with weights.
 
-    state: name -> tensor. config: config.json of a folder of Hugging Face.
-    arguments: the command line of the training program, if stored with the weights.
-    metadata: of a safetensors file. export: content of `DESCRIPTION_FILE` of a folder that `mgm export` wrote.
+    Attributes:
+        state: name -> tensor.
+        config: config.json of a folder of Hugging Face.
+        arguments: the command line of the training program, if stored with the weights.
+        metadata: of a safetensors file.
+        export: content of `DESCRIPTION_FILE` of a folder that `mgm export` wrote.
     """
 
     state: Mapping[str, Tensor]

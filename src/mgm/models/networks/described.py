@@ -23,8 +23,12 @@ def network_of(
 ) -> VideoNetwork:
     """The network of a description (network, frames, size, classes) with its weights, in evaluation mode.
 
-    frames, size: of other clips, which not every network takes; None: those of the description.
-    Raises ModelError for an unknown network and for weights that do not fit; KeyError if the description lacks a part.
+    Args:
+        frames, size: of other clips, which not every network takes; None: those of the description.
+
+    Raises:
+        ModelError: an unknown network, or weights that do not fit.
+        KeyError: the description lacks a part.
     """
     name, classes = about["network"], about["classes"]
     if name not in NETWORKS:

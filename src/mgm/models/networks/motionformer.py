@@ -24,10 +24,14 @@ _EPS: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class MotionformerSpec:
-    """frames, tubelet, size, patch: of a clip, in frames and pixels. dim, depth, heads: of the blocks. drop_path: of the last one.
+    """The sizes of a Motionformer.
 
-    values: of the attention over a trajectory's steps. "input", as the published weights were trained: the trajectory itself;
-    "projected", as the paper has it (equation 5).
+    Attributes:
+        frames, tubelet, size, patch: of a clip, in frames and pixels.
+        dim, depth, heads: of the blocks.
+        drop_path: of the last block.
+        values: of the attention over a trajectory's steps. "input", as the published weights were trained: the trajectory itself;
+            "projected", as the paper has it (equation 5).
     """
 
     frames: int = 16

@@ -28,9 +28,11 @@ class MViT(VideoNetwork):
     """Convolution to tokens, multiscale blocks, LayerNorm; the class token is classified, or the mean.
 
     `features` are the tokens after the norm, which with `MViTSpec.mean_pooling` follows the mean: the class token first, then the
-    last grid row-major (t, h, w).
-    drop_path: rate of stochastic depth of the last block, growing linearly from 0. dropout: before the head.
-    Another clip than `spec` says is possible with relative positions, whose tables are interpolated.
+    last grid row-major (t, h, w). Another clip than `spec` says is possible with relative positions, whose tables are interpolated.
+
+    Args:
+        drop_path: rate of stochastic depth of the last block, growing linearly from 0.
+        dropout: before the head.
     """
 
     first_layers = ("class_token", "position_", "patch_embed")

@@ -50,7 +50,8 @@ class MultiscaleBlock(Residual):
 class PoolingAttention(nn.Module):
     """Attention whose queries, keys and values are first pooled by depthwise convolutions, one for all heads.
 
-    dim: width of queries, keys, values and of the output.
+    Args:
+        dim: width of queries, keys, values and of the output.
     """
 
     def __init__(self, spec: MViTSpec, size: BlockSpec, dim: int) -> None:
@@ -108,7 +109,9 @@ class PoolingAttention(nn.Module):
 class Pool(nn.Module):
     """Depthwise convolution over the grid, then LayerNorm; the class token is normalised alone.
 
-    kernel: odd, (t, h, w). stride: in height and width.
+    Args:
+        kernel: odd, (t, h, w).
+        stride: in height and width.
     """
 
     def __init__(self, width: int, kernel: Grid, stride: int) -> None:

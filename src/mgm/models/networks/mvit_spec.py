@@ -16,16 +16,20 @@ PoolKernel = Literal["cube", "stride"]
 class MViTSpec:
     """Sizes of an MViT.
 
-    depth: number of blocks. widen: the blocks where width and heads double; indices from 0. frames, size: the clip that the
-    position tables are made for.
-    relative: version 2: relative positions, the pooled query added to the output, queries pooled in every block. False:
-    version 1: learned absolute positions.
-    widen_in_attention: whether the width grows in the attention of the block, as in version 2, or in the MLP of the block
-    before, as in version 1 and in MaskFeat's version 2. pool: the blocks whose queries are strided; None: those of `widen`.
-    pool_kernel: "cube": 3 x 3 x 3; "stride": 1 x (stride + 1) x (stride + 1), and no pooling at stride 1, as in the authors'
-    configuration of version 1 with 24 blocks, which sets no kernel.
-    class_token: False: tokens of the grid alone. mean_pooling: classify the norm of the mean over the grid's tokens, as MaskFeat's
-    fine-tuning does, instead of the norm of the class token.
+    Attributes:
+        depth: number of blocks.
+        widen: the blocks where width and heads double; indices from 0.
+        frames, size: the clip that the position tables are made for.
+        relative: version 2: relative positions, the pooled query added to the output, queries pooled in every block. False: version
+            1: learned absolute positions.
+        widen_in_attention: whether the width grows in the attention of the block, as in version 2, or in the MLP of the block
+            before, as in version 1 and in MaskFeat's version 2.
+        pool: the blocks whose queries are strided; None: those of `widen`.
+        pool_kernel: "cube": 3 x 3 x 3; "stride": 1 x (stride + 1) x (stride + 1), and no pooling at stride 1, as in the authors'
+            configuration of version 1 with 24 blocks, which sets no kernel.
+        class_token: False: tokens of the grid alone.
+        mean_pooling: classify the norm of the mean over the grid's tokens, as MaskFeat's fine-tuning does, instead of the norm of
+            the class token.
     """
 
     depth: int

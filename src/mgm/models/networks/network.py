@@ -31,10 +31,14 @@ class VideoNetwork(nn.Module, ABC):
     Subclasses set `feature_dim` and `head`, the last linear layer (`features` and `classify` are below); a subclass whose
     recipe has layer decay also sets `depth`, and `first_layers` and `blocks_below` or its own `depth_of`.
 
-    classes: number of labels. labels: their names in the order of the logits; None if unknown.
-    mean, std: of RGB in [0, 1], one number or one per channel: the input of `features` is (x - mean) / std.
-    frames, size: of a clip; None: any.
-    Raises ModelError when a number is out of range or the labels are not as many as the classes.
+    Args:
+        classes: number of labels.
+        labels: their names in the order of the logits; None if unknown.
+        mean, std: of RGB in [0, 1], one number or one per channel: the input of `features` is (x - mean) / std.
+        frames, size: of a clip; None: any.
+
+    Raises:
+        ModelError: a number is out of range or the labels are not as many as the classes.
     """
 
     feature_dim: int
@@ -71,8 +75,14 @@ class VideoNetwork(nn.Module, ABC):
     def forward(self, video: Tensor) -> Tensor:
         """Logits of clips.
 
-        video: (B, 3, T, H, W), uint8 RGB, or floating point RGB in [0, 1].
-        Returns (B, classes): their softmax are the probabilities. Raises ModelError when type or shape do not fit.
+        Args:
+            video: (B, 3, T, H, W), uint8 RGB, or floating point RGB in [0, 1].
+
+        Returns:
+            (B, classes): their softmax are the probabilities.
+
+        Raises:
+            ModelError: type or shape do not fit.
         """
         return self.classify(self.tokens(video))
 
@@ -92,7 +102,11 @@ class VideoNetwork(nn.Module, ABC):
     def features(self, x: Tensor) -> Tensor:
         """Tokens, or the cells of the last map, before pooling.
 
-        x: normalised, (B, 3, T, H, W). Returns (B, n, feature_dim); a class token is token 0.
+        Args:
+            x: normalised, (B, 3, T, H, W).
+
+        Returns:
+            (B, n, feature_dim); a class token is token 0.
         """
 
     @abstractmethod

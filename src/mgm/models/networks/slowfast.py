@@ -32,11 +32,14 @@ FUSED = 2  # a lateral connection has twice the channels of its fast input
 class SlowFastSpec:
     """Sizes of a SlowFast.
 
-    depths: bottlenecks of the four stages. temporal: the first blocks of each stage with the temporal kernel of the stage; the
-    others have 1. nonlocal_after: blocks of the slow pathway's third stage that a non-local block follows; indices from 0.
-    ratio: frames of a clip, all of which the fast pathway sees, for each frame of the slow pathway.
-    fusion_kernel: frames of a lateral connection's kernel. window: side of the head's pooling, in cells of 32 px.
-    width: channels of the slow stem; the others follow in proportion.
+    Attributes:
+        depths: bottlenecks of the four stages.
+        temporal: the first blocks of each stage with the temporal kernel of the stage; the others have 1.
+        nonlocal_after: blocks of the slow pathway's third stage that a non-local block follows; indices from 0.
+        ratio: frames of a clip, all of which the fast pathway sees, for each frame of the slow pathway.
+        fusion_kernel: frames of a lateral connection's kernel.
+        window: side of the head's pooling, in cells of 32 px.
+        width: channels of the slow stem; the others follow in proportion.
     """
 
     depths: tuple[int, int, int, int]
@@ -63,8 +66,13 @@ class SlowFast(VideoNetwork):
 
     `features` are these means, (B, n, slow + fast), a token for each window: one at the size of training, 2 x 2 at
     256 px. `classify` averages the windows' probabilities, as the authors' head does.
-    frames: of a clip; None: any multiple of the spec's ratio, at least twice that. dropout: before the head.
-    Raises ModelError for other frames.
+
+    Args:
+        frames: of a clip; None: any multiple of the spec's ratio, at least twice that.
+        dropout: before the head.
+
+    Raises:
+        ModelError: other frames.
     """
 
     def __init__(

@@ -23,8 +23,11 @@ OUTSIDE = -100.0
 class SwinSpec:
     """The shapes of a Video Swin Transformer; the defaults are Swin-B's.
 
-    dim: width of the first stage; each further stage has twice the width of the one before. depths, heads: of each stage.
-    window: the largest window. patch: frames and pixels of a token.
+    Attributes:
+        dim: width of the first stage; each further stage has twice the width of the one before.
+        depths, heads: of each stage.
+        window: the largest window.
+        patch: frames and pixels of a token.
     """
 
     dim: int = 128
@@ -47,8 +50,11 @@ class SwinSpec:
 class SwinBackbone(nn.Module):
     """Patch embedding and stages. Maps are channels-last, (B, t, h, w, dim). Parameters have the authors' names.
 
-    drop_path: of the last block, rising from 0 at the first. checkpointing: in training, store the blocks' inputs only and
-    recompute the rest.
+    Args:
+        drop_path: of the last block, rising from 0 at the first.
+
+    Attributes:
+        checkpointing: in training, store the blocks' inputs only and recompute the rest.
     """
 
     def __init__(self, spec: SwinSpec, *, drop_path: float = 0.0) -> None:

@@ -27,7 +27,13 @@ _EPS: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class TimeSformerSpec:
-    """frames, size, patch: of a clip, in frames and pixels. dim, depth, heads: of the blocks. drop_path: of the last block."""
+    """The sizes of a TimeSformer.
+
+    Attributes:
+        frames, size, patch: of a clip, in frames and pixels.
+        dim, depth, heads: of the blocks.
+        drop_path: of the last block.
+    """
 
     frames: int = 8
     size: int = 224

@@ -23,7 +23,10 @@ _SIZE: Final = 224
 class VideoSwin(VideoNetwork):
     """The backbone, the mean of the last map's cells, dropout, a linear layer.
 
-    spec: shapes. dropout: rate before the head. drop_path: rate of stochastic depth of the last block.
+    Args:
+        spec: shapes.
+        dropout: rate before the head.
+        drop_path: rate of stochastic depth of the last block.
     """
 
     def __init__(
@@ -109,7 +112,8 @@ def rename_pretrained(name: str) -> str | None:
 def take_backbone(network: VideoSwin, pretrained: SwinBackbone) -> None:
     """Give a classifier the weights of a pretrained backbone, whose windows may be shorter.
 
-    Raises ModelError for a backbone of other sizes.
+    Raises:
+        ModelError: a backbone of other sizes.
     """
     state = {f"backbone.{key}": value for key, value in pretrained.state_dict().items()}
     load_renamed(network, state, rename_classifier, fresh=ALL_BUT_HEAD)

@@ -25,9 +25,13 @@ _LAYERWISE_FRAMES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class VidTrSpec:
-    """frames, size, patch: of a clip, in frames and pixels. dim, depth, heads, hidden: of the blocks.
+    """The sizes of a VidTr.
 
-    rate: of dropout within the blocks. layerwise_position: add the positions to the input of every block's attention.
+    Attributes:
+        frames, size, patch: of a clip, in frames and pixels.
+        dim, depth, heads, hidden: of the blocks.
+        rate: of dropout within the blocks.
+        layerwise_position: add the positions to the input of every block's attention.
     """
 
     frames: int

@@ -25,7 +25,12 @@ _TUBELET: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class VJepa2Spec:
-    """dim, depth, heads, mlp: of the blocks, the last relative to dim. patch: side in pixels."""
+    """The sizes of V-JEPA 2's encoder.
+
+    Attributes:
+        dim, depth, heads, mlp: of the blocks, the last relative to dim.
+        patch: side in pixels.
+    """
 
     dim: int
     depth: int

@@ -34,10 +34,12 @@ _COUNTER: Final = "num_batches_tracked"  # of batch norm; Caffe2 has none, and n
 class WeightsFormat:
     """A program that writes weights of a network.
 
-    name: for messages and lists. key: a name that every such state dict has, and none of the formats that follow it in an entry.
-    fresh: of a pretraining without classes or a model of images, the names that it lacks, a pattern of whole names: the network
-        starts these itself. None: weights of the whole network.
-    inflate: of a model of images, applied after `rename`.
+    Attributes:
+        name: for messages and lists.
+        key: a name that every such state dict has, and none of the formats that follow it in an entry.
+        fresh: of a pretraining without classes or a model of images, the names that it lacks, a pattern of whole names: the network
+            starts these itself. None: weights of the whole network.
+        inflate: of a model of images, applied after `rename`.
     """
 
     name: str
@@ -68,9 +70,11 @@ def load_renamed(
 ) -> None:
     """Load weights of the authors into a network, whose number of classes is that of the weights (`classes_of`).
 
-    fresh, inflate: as in `WeightsFormat`; what the weights lack stays as it is in the network.
+    Args:
+        fresh, inflate: as in `WeightsFormat`; what the weights lack stays as it is in the network.
 
-    Raises ModelError that names missing, unexpected and misshapen keys, two keys of one weight, and values that are not finite.
+    Raises:
+        ModelError: it names missing, unexpected and misshapen keys, two keys of one weight, and values that are not finite.
     """
     theirs: dict[str, str] = {}  # our name -> the authors'
     for key in state:

@@ -20,7 +20,10 @@ from mgm.models.tokenizers import Tokenizer
 class ReplacementSplit(NamedTuple):
     """The hidden tokens of a batch.
 
-    replaced: bool (B, t, h, w). tokens: int64 (B, n), those to predict. valid: bool (B, n), False for padding; None without.
+    Attributes:
+        replaced: bool (B, t, h, w).
+        tokens: int64 (B, n), those to predict.
+        valid: bool (B, n), False for padding; None without.
     """
 
     replaced: Tensor
@@ -32,10 +35,16 @@ class MaskedPredictor(nn.Module):
     """Hidden tokens are replaced by a learned token after the patch embedding; a linear layer predicts their target from the
     network's features. Nothing is reconstructed at visible tokens, and there is no decoder of its own.
 
-    spec: the clip, its tokens and the size of the network. trunk: a name of `TRUNKS`. target, teacher, tokenizer: as in
-    `MaskedAutoencoder`. drop_path: rate of stochastic depth of the last block. checkpointing: recompute the blocks' activations.
-    pictures: whether it also takes clips of one step, pictures in batches of their own (BEVT).
-    Raises ModelError for an unknown name, or a target that does not fit the network.
+    Args:
+        spec: the clip, its tokens and the size of the network.
+        trunk: a name of `TRUNKS`.
+        target, teacher, tokenizer: as in `MaskedAutoencoder`.
+        drop_path: rate of stochastic depth of the last block.
+        checkpointing: recompute the blocks' activations.
+        pictures: whether it also takes clips of one step, pictures in batches of their own (BEVT).
+
+    Raises:
+        ModelError: an unknown name, or a target that does not fit the network.
     """
 
     def __init__(
@@ -118,8 +127,12 @@ class MaskedPredictor(nn.Module):
     ) -> ReplacementSplit:
         """The hidden tokens of masks, computed ahead of `forward`, which accepts them instead of the masks.
 
-        mask: bool (B, t, h, w) or (B, N), True = hidden. decode: of the same shape, True = predict this token if it is hidden.
-        Raises ModelError for another shape or type, or if no token of the batch is hidden.
+        Args:
+            mask: bool (B, t, h, w) or (B, N), True = hidden.
+            decode: of the same shape, True = predict this token if it is hidden.
+
+        Raises:
+            ModelError: another shape or type, or no token of the batch is hidden.
         """
         batch = len(mask) if isinstance(mask, Tensor) else 1  # other types raise in selected_tokens
         spec = self._spec_of(pictures=isinstance(mask, Tensor) and mask.ndim == 4 and mask.shape[1] == 1)

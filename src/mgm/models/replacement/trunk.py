@@ -19,8 +19,10 @@ SizesT = TypeVar("SizesT")
 class Trunk(nn.Module, ABC):
     """A network with a mask token.
 
-    encoder: the network that is fine-tuned later. feature_dim: width of the features. per_token: features of each token, more than
-    one where time is refined: a feature of each frame of its tubelet.
+    Attributes:
+        encoder: the network that is fine-tuned later.
+        feature_dim: width of the features.
+        per_token: features of each token, more than one where time is refined: a feature of each frame of its tubelet.
     """
 
     encoder: nn.Module
@@ -38,7 +40,8 @@ class Trunk(nn.Module, ABC):
     def set_up(self, *, drop_path: float, checkpointing: bool) -> None:
         """Set stochastic depth, of the last block and growing linearly from 0 at the first, and activation checkpointing.
 
-        Raises ModelError for what the network does not have.
+        Raises:
+            ModelError: the network does not have it.
         """
 
     def add_pictures(self) -> None:
@@ -51,9 +54,12 @@ class Trunk(nn.Module, ABC):
     def forward(self, video: Tensor, hidden: Tensor) -> Tensor:
         """Features, normalised by the network's last norm.
 
-        video: (B, 3, T, H, W), uint8, or floating point normalised with ImageNet's statistics.
-        hidden: bool (B, t, h, w), on the video's device.
-        Returns (B, N, per_token, feature_dim).
+        Args:
+            video: (B, 3, T, H, W), uint8, or floating point normalised with ImageNet's statistics.
+            hidden: bool (B, t, h, w), on the video's device.
+
+        Returns:
+            (B, N, per_token, feature_dim).
         """
 
     def replace(self, x: Tensor, hidden: Tensor) -> Tensor:

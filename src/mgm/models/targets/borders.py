@@ -14,8 +14,13 @@ def with_border(
 ) -> Tensor:
     """The pixels of tokens and a border of one pixel, which belongs to the neighbouring patches.
 
-    video: (B, 3, T, H, W). tokens: int64 (B, n). edge: the pixel beyond the frame is the last one of the frame, or the one
-    before the last. Returns (B, n, tubelet, patch + 2, patch + 2, 3), values and dtype of the video.
+    Args:
+        video: (B, 3, T, H, W).
+        tokens: int64 (B, n).
+        edge: the pixel beyond the frame is the last one of the frame, or the one before the last.
+
+    Returns:
+        (B, n, tubelet, patch + 2, patch + 2, 3), values and dtype of the video.
     """
     _, h, w = spec.grid
     rows, columns = (_bordered(n, spec.patch, edge, video.device) for n in (h, w))

@@ -57,9 +57,13 @@ def build_objective(
 ) -> ReconstructionObjective:
     """The objective of a model.
 
-    teacher: the encoder of the targets "teacher" and "video-teacher". image_teacher: that of "image-teacher".
-    tokenizer: that of a target of codes, or the size of its vocabulary.
-    Raises ModelError for an unknown name, a weight that is not positive, or a missing or superfluous teacher or tokenizer.
+    Args:
+        teacher: the encoder of the targets "teacher" and "video-teacher".
+        image_teacher: that of "image-teacher".
+        tokenizer: that of a target of codes, or the size of its vocabulary.
+
+    Raises:
+        ModelError: an unknown name, a weight that is not positive, or a missing or superfluous teacher or tokenizer.
     """
     networks = {"teacher": teacher, "image_teacher": image_teacher, "tokenizer": tokenizer}
     if isinstance(choice, Target):

@@ -19,8 +19,10 @@ class Codes(Target):
     """One code for each frame and patch of a token; its prediction is a score for every code of the vocabulary.
 
     A new one is a subclass with `name` and `kind`, and a line in `catalog.py`.
-    tokenizer: it is frozen here, belongs to no state dict, and moves to the device of the video; or the size of its
-    vocabulary, to build and load a model that is not trained.
+
+    Attributes:
+        tokenizer: it is frozen here, belongs to no state dict, and moves to the device of the video; or the size of its vocabulary,
+            to build and load a model that is not trained.
     """
 
     needs: ClassVar = "tokenizer"

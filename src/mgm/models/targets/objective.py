@@ -22,7 +22,8 @@ from mgm.models.tokenizers import Tokenizer
 class ReconstructionObjective:
     """Targets with the weights of their losses. Predictions are the targets' values, concatenated.
 
-    Raises ModelError without targets, for two targets of one name, or for a weight that is not positive.
+    Raises:
+        ModelError: there are no targets, two of one name, or a weight that is not positive.
     """
 
     targets: tuple[tuple[Target, float], ...]
@@ -107,7 +108,8 @@ class ReconstructionObjective:
     def target_values(self, video: Tensor, tokens: Tensor, motion: Tensor | None) -> Tensor:
         """The values to predict, float32 (B, n, width of all targets).
 
-        motion: float32 (B, T, h, w, 2), h and w times `motion_parts`, if a target reads it, else None.
+        Args:
+            motion: float32 (B, T, h, w, 2), h and w times `motion_parts`, if a target reads it, else None.
         """
         parts = []
         for target, _ in self.targets:

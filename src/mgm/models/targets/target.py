@@ -16,7 +16,9 @@ class Target(ABC):
     """Values per token, computed for the given tokens only.
 
     A new target is a frozen dataclass on this base - a name, `dim` and `__call__` - and one line in `catalog.py`.
-    spec: specification of the model.
+
+    Attributes:
+        spec: specification of the model.
     """
 
     name: ClassVar[str]
@@ -44,9 +46,13 @@ class Target(ABC):
     def __call__(self, source: Tensor, tokens: Tensor) -> Tensor:
         """The values, without a gradient.
 
-        source: as `reads`, the video (B, 3, T, H, W) as for the model, or float32 motion (B, T, h, w, 2) in pixels, h and w times
-        `motion_parts`.
-        tokens: int64 (B, n). Returns float32 (B, n, width).
+        Args:
+            source: as `reads`, the video (B, 3, T, H, W) as for the model, or float32 motion (B, T, h, w, 2) in pixels, h and w
+                times `motion_parts`.
+            tokens: int64 (B, n).
+
+        Returns:
+            float32 (B, n, width).
         """
 
     def activate(self, prediction: Tensor) -> Tensor:
@@ -56,7 +62,10 @@ class Target(ABC):
     def loss(self, prediction: Tensor, values: Tensor, valid: Tensor | None) -> Tensor:
         """The error of a prediction, a scalar: here the mean square.
 
-        prediction: float32 (B, n, dim). values: float32 (B, n, width). valid: bool (B, n), False for padding; None: no padding.
+        Args:
+            prediction: float32 (B, n, dim).
+            values: float32 (B, n, width).
+            valid: bool (B, n), False for padding; None: no padding.
         """
         if valid is None:
             return F.mse_loss(prediction, values)
@@ -71,7 +80,8 @@ class Target(ABC):
     def pixels(self, prediction: Tensor, video: Tensor, tokens: Tensor) -> Tensor:
         """A prediction (B, n, dim) as pixels: float32 (B, n, token_pixels, 3), about [0, 1].
 
-        Raises ModelError if predictions are not pixels.
+        Raises:
+            ModelError: predictions are not pixels.
         """
         raise ModelError(
             f"target {self.name}",

@@ -17,9 +17,12 @@ from mgm.models.targets.target import Target
 class TeacherFeatures(Target):
     """Output of a frozen encoder for the whole clip; each token normalised to mean 0, variance 1.
 
-    teacher: any encoder of the model's token grid; or its specification, to build and load a model that is not trained. The
-    encoder is frozen here, belongs to no state dict, and moves to the device of the video.
-    Raises ModelError if its grid or its clips differ from the model's.
+    Attributes:
+        teacher: any encoder of the model's token grid; or its specification, to build and load a model that is not trained. The
+            encoder is frozen here, belongs to no state dict, and moves to the device of the video.
+
+    Raises:
+        ModelError: its grid or its clips differ from the model's.
     """
 
     name: ClassVar[str] = "teacher"

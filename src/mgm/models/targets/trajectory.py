@@ -26,7 +26,9 @@ class Trajectory(Target):
     The authors step along consecutive frames of the video; here steps are those of the clip's frames, whose motion covers the
     frames between. NaN, which the loss leaves out: steps beyond the clip's last frame, motion that was not measured, and tokens of
     which each point has left the frame before a step.
-    steps: number of steps, 4 in the authors' script.
+
+    Attributes:
+        steps: number of steps, 4 in the authors' script.
     """
 
     name: ClassVar[str] = "trajectory"

@@ -27,8 +27,11 @@ _MARGIN: Final = 0.1
 class Dvae(Tokenizer):
     """Convolutions in four groups, 2 x 2 max pooling after the first three, a score per code and place, the highest score.
 
-    codes: 8,192 in the published file. width: channels of the first group, 256 there; they double in each group.
     A picture of 112 pixels has 14 x 14 codes. Parameters have the authors' names.
+
+    Args:
+        codes: 8,192 in the published file.
+        width: channels of the first group, 256 there; they double in each group.
     """
 
     pixels: ClassVar[int] = 8

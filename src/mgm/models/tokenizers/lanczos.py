@@ -10,8 +10,14 @@ from torch import Tensor
 def resize(pictures: Tensor, size: tuple[int, int]) -> Tensor:
     """Pictures of another size, by a windowed sinc of three lobes that widens when a picture shrinks.
 
-    pictures: float32 (..., H, W) in [0, 1]. size: (height, width). Returns float32 (..., height, width) in [0, 1]. Along
-    lines first, then along columns, with the overshoot cut off after each, as Pillow; which also rounds to 1/255 each time.
+    Along lines first, then along columns, with the overshoot cut off after each, as Pillow; which also rounds to 1/255 each time.
+
+    Args:
+        pictures: float32 (..., H, W) in [0, 1].
+        size: (height, width).
+
+    Returns:
+        float32 (..., height, width) in [0, 1].
     """
     height, width = pictures.shape[-2:]
     if (height, width) == size:

@@ -18,7 +18,8 @@ _AT_ONCE: Final = 16
 class Tokenizer(nn.Module, ABC):
     """A frozen network from pictures to codes 0..codes - 1. Subclasses write `read_state`, `from_state` and `encode`.
 
-    codes: size of the vocabulary.
+    Args:
+        codes: size of the vocabulary.
     """
 
     pixels: ClassVar[int]
@@ -56,7 +57,11 @@ class Tokenizer(nn.Module, ABC):
     def codes_of(self, pictures: Tensor, grid: tuple[int, int]) -> Tensor:
         """One code per cell of a grid (h, w): the pictures are resized so that a code stands for a cell.
 
-        pictures: as for `encode`, of any size. Returns int64 (N, h, w).
+        Args:
+            pictures: as for `encode`, of any size.
+
+        Returns:
+            int64 (N, h, w).
         """
         size = (grid[0] * self.pixels, grid[1] * self.pixels)
         # Labels: in the precision of the weights, whatever that of the training.

@@ -22,9 +22,13 @@ _INERT: Final = ("pytorch_lightning.", "lightning.", "taming.")
 class Vqgan(Tokenizer):
     """The encoder of VQGAN f=16 and the nearest entry of its codebook: a picture of 224 pixels has 14 x 14 codes.
 
-    codes: entries of the codebook, of dim values; 1,024 or 16,384 x 256 in the published files.
-    base: channels of the first layer, 128 in the published files. All others follow: multiples 1, 1, 2, 2, 4 of it, attention
-    at a sixteenth of 256 pixels. Raises ModelError without the package transformers (extra `hf`).
+    Args:
+        codes: entries of the codebook, of dim values; 1,024 or 16,384 x 256 in the published files.
+        base: channels of the first layer, 128 in the published files. All others follow: multiples 1, 1, 2, 2, 4 of it, attention
+            at a sixteenth of 256 pixels.
+
+    Raises:
+        ModelError: the package transformers is missing (extra `hf`).
     """
 
     pixels: ClassVar[int] = 16
