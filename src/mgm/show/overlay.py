@@ -14,6 +14,7 @@ from mgm.errors import VideoError
 from mgm.files.atomic import refuse_to_replace
 from mgm.show.figures import LUMA, direction_colour
 from mgm.show.font import label_font
+from mgm.show.panels import watchable_rate
 from mgm.show.style import ARROW, SHADOW, THEMES, Rgb
 from mgm.video.clip.rgb import FrameConverter
 from mgm.video.clip.whole_video import MotionTotals, motion_chunks
@@ -77,7 +78,7 @@ def overlay_video(
         full_scale = max(before.p99, 1.0)
     totals = MotionTotals()
     with open_video(video, vectors=False) as opened:
-        rate = opened.stream.average_rate or 25
+        rate = watchable_rate(opened.stream.average_rate or 25)
     write_video(
         out, _frames(video, style, reading, full_scale, totals), fps=rate, options={"crf": 18, "preset": "fast"}
     )

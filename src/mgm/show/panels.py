@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ MOVING = (".mp4", ".gif")
 _GAP = 8
 _LINE = 17
 _DARK = THEMES["dark"]  # as players are
-_RATE = 8.0
+_RATE, _SLOWEST, _FASTEST = 8.0, 1.0, 100.0
 _SIDE = 224
 
 
@@ -93,6 +94,13 @@ def clip_times(pts_seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] 
 
 
 def clip_rate(pts_seconds: npt.NDArray[np.float64]) -> float:
-    """Frames per second at which a clip moves as its video does; 8 without presentation times."""
-    seconds = float(pts_seconds[-1] - pts_seconds[0])
-    return (len(pts_seconds) - 1) / seconds if seconds > 0 else _RATE
+    """Frames per second at which a clip moves as its video does, but 1 to 100 so that it can be watched; 8 without presentation
+    times. A gap of the clip, or of a camera that records when something moves, does not count."""
+    steps = np.diff(pts_seconds)
+    steps = steps[steps > 0]  # a short video repeats its last frame
+    return watchable_rate(1 / float(np.median(steps))) if len(steps) else _RATE
+
+
+def watchable_rate(rate: float | Fraction) -> float:
+    """The nearest of the rates at which a picture that moves can be watched, in frames per second."""
+    return min(max(float(rate), _SLOWEST), _FASTEST)

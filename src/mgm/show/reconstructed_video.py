@@ -20,15 +20,12 @@ from mgm.files.atomic import refuse_to_replace
 from mgm.masks import mask_rng
 from mgm.models import MaskedAutoencoder
 from mgm.show.figures import RgbFrames, reconstruction
-from mgm.show.panels import panels
+from mgm.show.panels import clip_rate, panels
 from mgm.training.checkpoint import open_autoencoder
 from mgm.training.config import Config
 from mgm.training.devices import make_fabric
 from mgm.video.clip.plan import clip_frames
 from mgm.video.transcode.write import write_video
-
-_RATE = 8.0
-"""Frames per second of a video without presentation times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +81,6 @@ def reconstruct(
     device = make_fabric("32-true").device
     clips = _clips(model.to(device), str(video), config, device, progress)
     first = next(clips)
-    distance = float(np.median(np.diff(first.pts_seconds))) if len(first.pts_seconds) > 1 else 0.0
-    rate = 1 / distance if np.isfinite(distance) and distance > 0 else _RATE
     losses: list[float] = []
 
     def frames() -> Iterator[RgbFrames]:
@@ -94,7 +89,7 @@ def reconstruct(
             losses.append(clip.loss)
             yield from panels(clip.rows)
 
-    count = write_video(out, frames(), fps=rate, options={"crf": 20, "preset": "veryfast"})
+    count = write_video(out, frames(), fps=clip_rate(first.pts_seconds), options={"crf": 20, "preset": "veryfast"})
     return ReconstructionReport(Path(out), len(losses), count, float(np.mean(losses)))
 
 

@@ -20,7 +20,7 @@ from mgm.video.transcode.profiles import PROFILES, describe_profile, make_profil
 from mgm.video.transcode.write import write_video
 from tests.errors import raises
 from tests.video.broken import REASONS, make_broken
-from tests.video.clips import decode_whole, encode_moving, moving_frames, remux
+from tests.video.clips import decode_by_pyav, decode_whole, encode_moving, moving_frames, remux
 from tests.video.transcode.pictures import KEEP, difference, smooth_frames, times
 
 
@@ -114,6 +114,17 @@ def test_a_clock_that_starts_centuries_late(tmp_path: Path):
         assert stream.time_base is not None
         found = [(picture.pts or 0) * stream.time_base for picture in out.decode(stream)]
     assert [time - found[0] for time in found] == [Fraction(n, 25) for n in range(9)]
+
+
+def test_a_rate_that_rounds_to_zero(tmp_path: Path):
+    """A header may declare a frame every 68 years."""
+    data = bytearray(encode_moving(tmp_path / "source.mp4").read_bytes())
+    duration, clock = data.index(b"stts") + 16, data.index(b"mdhd") + 16
+    data[duration : duration + 4] = (2**31 - 1).to_bytes(4, "big")
+    data[clock : clock + 4] = (1).to_bytes(4, "big")
+    source = tmp_path / "slow.mp4"
+    source.write_bytes(data)
+    assert transcode_video(source, tmp_path / "out.mp4", KEEP).frames == len(decode_by_pyav(source))
 
 
 def test_a_gap_that_no_mp4_can_hold(tmp_path: Path):

@@ -23,6 +23,7 @@ from mgm.video.container.formats import file_url
 from mgm.video.container.stream import OpenVideo, Packet, decode_all, no_frame, open_video
 from mgm.video.transcode.check import FINEST_CLOCK, SentPictures, check_result
 from mgm.video.transcode.encoders import VideoEncoder, find_encoder
+from mgm.video.transcode.frame_rate import encodable_rate
 from mgm.video.transcode.normalise import PictureNormaliser
 from mgm.video.transcode.profiles import Profile, describe_profile
 from mgm.workers.process import report_progress
@@ -188,7 +189,7 @@ class _Clock:
 
     def __init__(self, video: OpenVideo) -> None:
         rate = video.stream.average_rate or video.stream.guessed_rate or Fraction(25)
-        self.rate = Fraction(rate).limit_denominator(90_000)
+        self.rate = encodable_rate(rate)
         self._video = video
         self._given = video.stream.time_base or 1 / self.rate
         self.unit = max(self._given, Fraction(1, FINEST_CLOCK)) if video.timed else 1 / self.rate

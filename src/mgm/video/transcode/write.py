@@ -12,6 +12,7 @@ import numpy.typing as npt
 from mgm.errors import DataError
 from mgm.files.atomic import atomic_path
 from mgm.video.container.formats import file_url
+from mgm.video.transcode.frame_rate import encodable_rate
 
 CONTAINERS = {
     ".avi": "avi",
@@ -42,7 +43,7 @@ def write_video(
     Args:
         path: ends in .mp4, .mov, .mkv, .webm, .avi, .flv, .mpg or .ts; its folder is made, an old file is replaced.
         frames: uint8 (H, W, 3) RGB each, all of one size. Taken one by one, so a generator costs no memory.
-        fps: frames per second.
+        fps: frames per second, positive; the nearest rate that can be encoded is taken.
         codec: FFmpeg's name of an encoder: ``libx264``, ``mpeg4``, ``libvpx-vp9``, ``libx265``, ...
         options: passed to the encoder as they are: ``{"crf": 23, "bf": 2, "refs": 1, "g": 12, "profile": "main"}``.
         pixel_format: of the coded picture. ``yuv420p`` needs even sides in most encoders.
@@ -58,8 +59,9 @@ def write_video(
         raise DataError.wrong_suffix(path, tuple(CONTAINERS))
     try:
         with atomic_path(path) as part:
-            rate = Fraction(fps).limit_denominator(90_000)
-            encoding = _Encoding(container, rate, codec, _with_defaults(codec, options), pixel_format, threads)
+            encoding = _Encoding(
+                container, encodable_rate(fps), codec, _with_defaults(codec, options), pixel_format, threads
+            )
             return _encode(part, path, frames, encoding)
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         raise DataError(
