@@ -41,7 +41,7 @@ def test_motion_alone_needs_a_source(ordinary: Path):
 
 
 def test_an_unknown_option_names_the_function_and_the_near_option(ordinary: Path):
-    with pytest.raises(TypeError, match=r"^read_clip\(\) got .* 'num_frames'; did you mean 'frames'\?$"):
+    with pytest.raises(TypeError, match=r"^read_clip\(\) got .* 'num_frames'; did you mean frames\?$"):
         read_clip(ordinary, num_frames=8)
     with pytest.raises(TypeError, match=r"^read_motion\(\) got .* 'fps'; its options are start, "):
         read_motion(ordinary, fps=8)

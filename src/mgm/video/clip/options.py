@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Protocol, Self, TypeVar, get_args, overload
@@ -13,7 +12,7 @@ from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Protocol, Sel
 import numpy as np
 import numpy.typing as npt
 
-from mgm.errors import Reason, VideoError
+from mgm.errors import Reason, VideoError, did_you_mean
 from mgm.video.container.picture_size import MOST_PICTURE_PIXELS
 from mgm.video.container.stream import OpenVideo, no_vectors
 from mgm.video.motion.camera import no_direction
@@ -240,11 +239,8 @@ def keywords_of(options: Callable[Keywords, OptionsT]) -> _TakesKeywords[Options
             named = {parameter.name: keywords.pop(parameter.name) for parameter in own if parameter.name in keywords}
             unknown = next((name for name in keywords if name not in fields), None)
             if unknown is not None:
-                near = get_close_matches(unknown, fields, 1)
-                raise TypeError(
-                    f"{function.__name__}() got an unexpected keyword argument {unknown!r}"
-                    + (f"; did you mean {near[0]!r}?" if near else f"; its options are {', '.join(fields)}")
-                )
+                advice = did_you_mean(unknown, fields) or f"its options are {', '.join(fields)}"
+                raise TypeError(f"{function.__name__}() got an unexpected keyword argument {unknown!r}; {advice}")
             named[last.name] = options(**keywords)  # type: ignore[call-arg]
             return function(*subjects, **named)
 
