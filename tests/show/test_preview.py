@@ -13,7 +13,7 @@ from mgm.errors import ConfigError, DataError
 from mgm.masks import list_masks
 from mgm.show.figures import paint_visibility
 from mgm.show.preview import PreviewSettings, preview_clip
-from mgm.show.preview_set import middle_of_part, preview, write_statistics
+from mgm.show.preview_set import middle_of_part, picture_names, preview, write_statistics
 from mgm.show.preview_sheet import draw_preview
 from mgm.show.style import HIDDEN, VEIL
 from mgm.video.container.stream import decode_all, open_video
@@ -61,6 +61,12 @@ def test_files_of_one_name_do_not_overwrite_each_other(tmp_path):
     )
     assert [path.name for _, path in made] == [f"{tmp_path.name}_{folder}_a.png" for folder in ("x", "y")]
     assert not list((tmp_path / "out").glob("*.mp4"))
+
+
+def test_videos_that_differ_by_suffix_case_or_part_have_pictures_of_their_own(tmp_path):
+    names = picture_names(["v/a.mp4", "v/a.mkv", "v/A.avi", "v/a-2.mp4", "v/a.mp4", "w/a.mp4"])
+    assert [name.rpartition("_")[2] for name in names] == ["a", "a-2", "A-3", "a-2-2", "a-4", "a"]
+    assert len({name.casefold() for name in names}) == 6
 
 
 def test_a_clip_that_does_not_divide_into_tokens_is_an_error(tmp_path):

@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,9 +101,9 @@ def preview(
     boxes: str | Path | None = None,
     form: PreviewForm | None = None,
     model: PreviewModel | None = None,
-    alone: bool = False,
+    names: Sequence[str] | None = None,
 ) -> list[WrittenPreview]:
-    """Write `NAME.png` (a contact sheet) and the video `NAME.mp4` for each video into the folder `out`; see `picture_name`.
+    """Write `NAME.png` (a contact sheet) and the video `NAME.mp4` for each video into the folder `out`.
 
     Both show frames, motion, and what the encoder sees with each mask, with the statistics over `settings.draws` draws.
 
@@ -111,15 +112,15 @@ def preview(
         boxes: a file with the true boxes of the objects, instead of the one beside each video; see `mgm.data.boxes.read_boxes`.
         form: other files and rows.
         model: for the rows `reconstruction` and `attention`.
-        alone: the pictures have the names of the videos alone, without those of their folders.
+        names: NAME of each video; None: see `picture_names`.
     """
     form = form or PreviewForm(FORMS if moving else FORMS[:1])
     folder = Path(out)
     make_folder(folder)
     made = []
-    for path in paths:
+    for path, name in zip(paths, names or picture_names(paths), strict=True):
         shown = preview_clip(path, start=start, settings=settings or PreviewSettings(), boxes=boxes, model=model)
-        made.append(WrittenPreview(shown, form.write(shown, folder / picture_name(path, alone=alone))))
+        made.append(WrittenPreview(shown, form.write(shown, folder / name)))
     return made
 
 
@@ -162,7 +163,8 @@ def preview_set(
     make_folder(folder)
     written: list[WrittenPreview] = []
     failed: list[VideoError] = []
-    for number, item in enumerate(chosen):
+    names = [Path(chosen[0].path).stem] if len(found) == 1 else picture_names([item.path for item in chosen])
+    for number, (item, name) in enumerate(zip(chosen, names, strict=True)):
         if progress is not None:
             progress(number, len(chosen))
         numbered = replace(settings, seed=settings.seed + number)  # else clips of one length would share a mask
@@ -176,7 +178,7 @@ def preview_set(
                 boxes=boxes,
                 form=form,
                 model=model,
-                alone=len(found) == 1,
+                names=[name],
             )
         except VideoError as error:
             if len(chosen) == 1:
@@ -203,14 +205,18 @@ def middle_of_part(item: VideoItem, settings: PreviewSettings) -> int | None:
     return item.start + middle_start(item.end - item.start, frames=settings.frames, stride=settings.stride)
 
 
-def picture_name(path: str | Path, *, alone: bool = False) -> str:
-    """Name of the picture of a video: its own, and before it those of its last two folders unless it is alone.
-
-    Class folders often number their files alike."""
-    if alone:
-        return Path(path).stem
-    parts = [p for p in Path(os.path.realpath(path)).with_suffix("").parts[-3:] if p.strip("/\\")]
-    return "_".join(parts)
+def picture_names(paths: Sequence[str | Path]) -> list[str]:
+    """The names of the pictures of videos: their own, and before it those of their last two folders, as class folders often number
+    their files alike. A second one of a name, such as another part of the video or a file with another suffix, has a number."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for path in paths:
+        own = "_".join(p for p in Path(os.path.realpath(path)).with_suffix("").parts[-3:] if p.strip("/\\"))
+        numbered = chain([own], (f"{own}-{number}" for number in count(2)))
+        name = next(name for name in numbered if name.casefold() not in taken)  # some file systems have no cases
+        taken.add(name.casefold())
+        names.append(name)
+    return names
 
 
 def write_statistics(path: str | Path, made: Sequence[WrittenPreview]) -> Path:
