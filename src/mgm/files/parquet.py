@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,10 +37,15 @@ def parquet_columns(path: Path) -> tuple[str, ...]:
         return tuple(file.schema_arrow.names)
 
 
-def parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows, values by column, in constant memory. Raises as `parquet_columns`."""
+def parquet_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows, values by column, in constant memory. Raises as `parquet_columns`.
+
+    Args:
+        columns: those that are read, if the file has them; None: all.
+    """
     with _opened(path) as file:
-        for batch in file.iter_batches(ROWS_PER_GROUP):
+        names = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        for batch in file.iter_batches(ROWS_PER_GROUP, columns=names):
             yield from batch.to_pylist()
 
 

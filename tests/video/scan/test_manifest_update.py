@@ -46,6 +46,58 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path, files: list[Path], 
     assert update(files[3], files[1]) == []
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_manifest_is_written_only_if_something_has_changed(tmp_path: Path, files: list[Path], suffix: str):
+    manifest, files = tmp_path / f"m{suffix}", [file for file in files if file.name != "crash.mp4"]
+    update_manifest(manifest, files, Reader(), on_death=Reader())
+    written, content = manifest.stat(), manifest.read_bytes()
+    update_manifest(manifest, files, Reader(), on_death=Reader())
+    assert os.path.samestat(manifest.stat(), written)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [manifest.name, "videos"]
+    for fewer in (files[1:], files[:-1]):
+        update_manifest(manifest, fewer, Reader(), on_death=Reader())
+        assert [record.path for record in read_manifest(manifest)] == list(map(str, fewer))
+        reader = Reader()
+        update_manifest(manifest, files, reader, on_death=reader)
+        assert reader.read == [file.name for file in files if file not in fewer]
+        assert manifest.read_bytes() == content
+
+
+def _rows(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+OTHER_ROWS = {
+    "in another order": lambda rows: rows[::-1],
+    "twice": lambda rows: [*rows, *rows],
+    "twice, the first of another size": lambda rows: [{**rows[1], "bytes": 77}, *rows],
+    "twice, the second of another size": lambda rows: [*rows, {**rows[1], "bytes": 77}],
+    "with others between them": lambda rows: [
+        {**rows[0], "path": "gone.mp4"},
+        *rows[:2],
+        {**rows[0], "path": "x"},
+        *rows[2:],
+    ],
+    "with a column of others": lambda rows: [{**row, "label": 7} for row in rows],
+    "with their columns in another order": lambda rows: [dict(reversed(row.items())) for row in rows],
+    "some without columns": lambda rows: [dict(list(rows[0].items())[:5]), *rows[1:]],
+}
+
+
+@pytest.mark.parametrize("other", OTHER_ROWS)
+def test_rows_that_others_have_changed(tmp_path: Path, files: list[Path], other: str):
+    """Rows that are up to date are kept, wherever they are, and the manifest is that of an undisturbed scan."""
+    manifest, files = tmp_path / "m.jsonl", [file for file in files if file.name != "crash.mp4"]
+    update_manifest(manifest, files, Reader(), on_death=Reader())
+    content = manifest.read_text(encoding="utf-8")
+    rows = OTHER_ROWS[other](_rows(content))
+    manifest.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    reader = Reader()
+    update_manifest(manifest, files, reader, on_death=reader)
+    assert reader.read == ([files[0].name] if other == "some without columns" else [])
+    assert manifest.read_text(encoding="utf-8") == content
+
+
 def test_rows_of_an_older_mgm_are_read_again(tmp_path: Path, files: list[Path]):
     manifest = tmp_path / "m.jsonl"
     manifest.write_text("".join(json.dumps({"path": str(f), "bytes": f.stat().st_size}) + "\n" for f in files))

@@ -7,7 +7,7 @@ from pathlib import Path
 from mgm.data.shards.index import load_shards
 from mgm.data.shards.members import ShardMember, open_member, parse_member
 from mgm.errors import VideoError
-from mgm.files.path_column import PathList
+from mgm.files.path_column import PathColumn, PathList
 from mgm.video.scan.folder import ScannedFiles, crashed, inspect_guarded
 from mgm.video.scan.inspect import with_problem
 from mgm.video.scan.manifest import FileState
@@ -20,7 +20,8 @@ def scanned_shards(root: Path) -> ScannedFiles:
     Raises:
         DataError: the set does not exist, or its index is damaged.
     """
-    return ScannedFiles(PathList(load_shards(root).items.paths.without_repeats()), _scan_member, _crashed, _state)
+    paths = PathColumn(str(Path(path)) for path in load_shards(root).items.paths.without_repeats())
+    return ScannedFiles(PathList(paths), _scan_member, _crashed, _state)
 
 
 def _scan_member(path: Path) -> VideoRecord:
@@ -36,7 +37,7 @@ def _crashed(path: Path, error: VideoError) -> VideoRecord:
     return crashed(_new_record(path), error)
 
 
-def _state(path: Path) -> FileState:
+def _state(path: str) -> FileState:
     """The size of the video, and the time of the shard."""
     member = _member(path)
     return FileState(member.video.size, Path(member.tar).stat().st_mtime)
@@ -44,13 +45,13 @@ def _state(path: Path) -> FileState:
 
 def _new_record(path: Path) -> VideoRecord:
     try:
-        size, modified = _state(path)
+        size, modified = _state(str(path))
     except OSError:
         return VideoRecord(path=str(path), bytes=0, status="unreadable")
     return VideoRecord(path=str(path), bytes=size, modified=modified, status="unreadable")
 
 
-def _member(path: Path) -> ShardMember:
+def _member(path: str | Path) -> ShardMember:
     found = parse_member(str(path))
     assert found is not None  # `load_shards` made it
     return found

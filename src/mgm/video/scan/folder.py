@@ -98,7 +98,7 @@ class ScannedFiles:
     files: Sequence[Path]
     inspect: Callable[[Path], VideoRecord]
     on_death: Callable[[Path, VideoError], VideoRecord]
-    state: Callable[[Path], FileState] = file_state
+    state: Callable[[str], FileState] = file_state
 
     def into_memory(
         self,

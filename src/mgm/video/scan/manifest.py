@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
@@ -16,6 +18,7 @@ from mgm.files.json_text import read_json
 from mgm.files.lock import locked
 from mgm.files.name_index import NameIndex
 from mgm.files.parquet import parquet_rows
+from mgm.files.path_column import PathList
 from mgm.files.regular import open_regular
 from mgm.files.table import check_table_suffix, write_table
 from mgm.printable import from_table_cell
@@ -32,12 +35,22 @@ def read_manifest(path: str | Path) -> Iterator[VideoRecord]:
     Raises:
         FileError: no such file or no permission, a suffix other than .jsonl, .csv and .parquet, or not a manifest.
     """
-    path = Path(path)
+    return map(from_row, _read_checked(Path(path)))
+
+
+def read_statuses(path: str | Path) -> Iterator[tuple[str, Status]]:
+    """Yield path and status of each record of a manifest. Raises as `read_manifest`."""
+    return ((row["path"], row["status"]) for row in _read_checked(Path(path), ("path", "bytes", "status")))
+
+
+def _read_checked(path: Path, columns: Collection[str] | None = None) -> Iterator[Row]:
+    """The rows of a manifest, with these columns at least; None: with all."""
     _check_suffix(path)
     if not _exists(path):
         raise FileError(path, "no such file", advice=f"make it with 'mgm scan VIDEOS --out {path}'", reason="not_found")
-    for row in _read_rows(path):
-        if row.get("status") not in get_args(Status):
+    statuses = get_args(Status)
+    for row in _read_rows(path, columns):
+        if row.get("status") not in statuses:
             raise FileError(
                 path,
                 f"the status of {row['path']} is {row.get('status')!r}",
@@ -45,7 +58,7 @@ def read_manifest(path: str | Path) -> Iterator[VideoRecord]:
                 f"bring it up to date with 'mgm scan VIDEOS --out {path}'",
                 reason="unknown_name",
             )
-        yield from_row(row)
+        yield row
 
 
 def write_manifest(path: str | Path, records: Iterable[VideoRecord]) -> None:
@@ -67,9 +80,9 @@ class FileState(NamedTuple):
     modified: float
 
 
-def file_state(path: Path) -> FileState:
+def file_state(path: str) -> FileState:
     """Of a file. Raises OSError if there is none."""
-    found = path.stat()
+    found = os.stat(path)  # noqa: PTH116  # a Path of each of a million files takes seconds
     return FileState(found.st_size, found.st_mtime)
 
 
@@ -79,13 +92,14 @@ def update_manifest(
     inspect: Callable[[Path], VideoRecord],
     *,
     on_death: Callable[[Path, VideoError], VideoRecord],
-    state: Callable[[Path], FileState] = file_state,
+    state: Callable[[str], FileState] = file_state,
     processes: int = 1,
     timeout_seconds: float = TIMEOUT_SECONDS,
     ray: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Make the manifest of `files`, one row each in their order. Rows whose file has kept its size and time are kept.
+    """Make the manifest of `files`, one row each in their order. Rows whose file has kept its size and time are kept; where nothing
+    has changed, the manifest is not written.
 
     Records are kept in `<path>.journal` as they are made; an interrupted run, kill -9 included, is continued by the same call.
     Files that could not be opened, or crashed their process, are tried again.
@@ -105,7 +119,7 @@ def update_manifest(
     wanted = _Files(files)
     journal = path.with_name(f"{path.name}.journal")
     with locked(path), Journal(journal) as written:
-        offsets = _known(path, journal, written, wanted, state)
+        offsets, complete = _known(path, journal, written, wanted, state)
         count = sum(offset != _UNKNOWN for offset in offsets)
         if progress is not None:
             progress(count, len(wanted))
@@ -115,57 +129,97 @@ def update_manifest(
         ):
             offset, number = written.append(to_row(record)), wanted.find(path_name(str(file)))
             assert number is not None
-            offsets[number] = offset
+            offsets[number], complete = offset, False
             count += 1
             if progress is not None:
                 progress(count, len(wanted))
-        _write(path, read_records(journal, offsets))
+        if not complete:
+            _write(path, _rows_at(path, journal, offsets))
         written.remove()
 
 
 class _Files:
-    """The files of a manifest, found by their names."""
+    """The files of a manifest, found by their names.
+
+    Attributes:
+        files: each once.
+        paths: of the files.
+    """
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
-        self._index = NameIndex((self._name(number), number) for number in range(len(files)))
+        self.paths: Sequence[str] = files.names if isinstance(files, PathList) else list(map(str, files))
+        self._index = NameIndex((path_name(path), number) for number, path in enumerate(self.paths))
         repeats = set(self._index.repeats(self._name))
         if repeats:
             self.files = [file for number, file in enumerate(files) if number not in repeats]
+            self.paths = list(map(str, self.files))
             self._index = NameIndex((self._name(number), number) for number in range(len(self.files)))
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def find(self, name: str) -> int | None:
-        """The number of the file whose row has this path; None if there is none."""
+    def find(self, name: str, guess: int = -1) -> int | None:
+        """The number of the file whose row has this path; None if there is none. It is found sooner if it is the guess."""
+        if 0 <= guess < len(self) and self._name(guess) == name:
+            return guess
         return next((row for row in self._index.rows(name) if self._name(row) == name), None)
 
     def _name(self, number: int) -> str:
-        return path_name(str(self.files[number]))
+        return path_name(self.paths[number])
 
 
 _UNKNOWN: Final = -1
 """In place of the offset of a record that does not exist."""
 
 
+def _in_manifest(row: int) -> int:
+    """In place of the offset of a record that is a row of the manifest."""
+    return -2 - row
+
+
 def _known(
-    manifest: Path, journal: Path, written: Journal, wanted: _Files, state: Callable[[Path], FileState]
-) -> array[int]:
-    """For each file the offset of its record in the journal, after adding those of the manifest that are up to date."""
+    manifest: Path, journal: Path, written: Journal, wanted: _Files, state: Callable[[str], FileState]
+) -> tuple[array[int], bool]:
+    """For each file the place of its record that is up to date; and whether the manifest consists of them.
+
+    A place is an offset in the journal, or `_in_manifest`. Rows of the manifest in another order than the files are added to the
+    journal; so the others can be read one after the other.
+    """
     offsets = array("q", [_UNKNOWN]) * len(wanted)
     for offset, row in read_journal(journal):  # of two lines about one file, the later one counts
         if (number := wanted.find(row.get("path", ""))) is not None:
-            offsets[number] = offset if _current(row, wanted.files[number], state) else _UNKNOWN
-    if _exists(manifest):
-        for row in _read_rows(manifest):
-            number = wanted.find(row["path"])
-            if number is not None and offsets[number] == _UNKNOWN and _current(row, wanted.files[number], state):
-                offsets[number] = written.append({name: row[name] for name in COLUMNS})
-    return offsets
+            offsets[number] = offset if _current(row, wanted.paths[number], state) else _UNKNOWN
+    if not _exists(manifest):
+        return offsets, False
+    last, rows, complete = -1, 0, True
+    for place, row in enumerate(_read_rows(manifest)):
+        rows = place + 1
+        complete = complete and (*row,) == (*COLUMNS,)
+        number = wanted.find(row["path"], last + 1)
+        if number is None or offsets[number] != _UNKNOWN or not _current(row, wanted.paths[number], state):
+            continue
+        if number > last:
+            offsets[number], last = _in_manifest(place), number
+        else:
+            offsets[number] = written.append({name: row[name] for name in COLUMNS})
+    complete = complete and rows == len(offsets)
+    return offsets, complete and all(offset == _in_manifest(place) for place, offset in enumerate(offsets))
 
 
-def _current(row: Row, file: Path, state: Callable[[Path], FileState]) -> bool:
+def _rows_at(manifest: Path, journal: Path, places: Sequence[int]) -> Iterator[Row]:
+    """The rows at places of `_known`."""
+    rows = enumerate(_read_rows(manifest))
+    records = read_records(journal, (place for place in places if place >= 0))
+    for place in places:
+        if place >= 0:
+            yield next(records)
+        else:
+            found = next(row for number, row in rows if _in_manifest(number) == place)
+            yield {name: found[name] for name in COLUMNS}
+
+
+def _current(row: Row, file: str, state: Callable[[str], FileState]) -> bool:
     """Whether a row equals the result of a new inspection of its file."""
     if not row.keys() >= COLUMNS.keys() or row["status"] in _RETRIED:
         return False
@@ -203,9 +257,15 @@ def _unreadable(path: Path, error: OSError) -> FileError:
     return FileError.cannot_read(path, error, "a manifest", advice="check its permissions, or choose another name")
 
 
-def _read_rows(path: Path) -> Iterator[Row]:
-    """Yield the rows of a file. Raises FileError for another kind of file, or one that cannot be read."""
-    read = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": parquet_rows}[path.suffix]
+def _read_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[Row]:
+    """Yield the rows of a file, with these columns at least; None: with all. Raises FileError for another kind of file, or one that
+    cannot be read."""
+    readers: dict[str, Callable[[Path], Iterator[Any]]] = {
+        ".jsonl": _read_jsonl,
+        ".csv": _read_csv,
+        ".parquet": partial(parquet_rows, columns=columns),
+    }
+    read = readers[path.suffix]
     number = 0
     try:
         for row in read(path):

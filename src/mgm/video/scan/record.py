@@ -132,6 +132,8 @@ _LIKE_A_BYTE = re.compile(r"\\(?=x(?:5c|[89a-f][0-9a-f]))")
 
 def path_name(path: str) -> str:
     r"""A path as valid text, with `\x5c` for a backslash that would look like an escape: no two files share a name."""
+    if path.isascii() and "\\" not in path:
+        return path
     return valid_text(path if os.sep == "\\" else _LIKE_A_BYTE.sub(r"\\x5c", path))
 
 
