@@ -1,6 +1,7 @@
 """Columns of paths return what was put into them."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -52,6 +53,55 @@ def test_a_column_returns_from_its_arrays():
     assert list(fixed.joined(column)) == PATHS * 2
     with pytest.raises(ValueError, match="cannot grow"):
         fixed.append("x")
+
+
+def columns():
+    """Columns of the same paths: one that can grow, one of arrays, and a part of each; with and without names beyond ASCII."""
+    plain = [path for path in PATHS if path.isascii()]
+    for paths in (PATHS, plain, [], plain * 3000):
+        column = PathColumn(paths)
+        for whole in (column, PathColumn.of_arrays(column.arrays())):
+            yield paths, whole
+            rows = np.arange(len(paths))[::-2]
+            yield [paths[row] for row in rows], whole.take(rows)
+
+
+def folder(path):
+    return path.rpartition("/")[0]
+
+
+def test_what_is_done_for_each_folder_equals_what_is_done_for_each_path():
+    for paths, column in columns():
+        assert list(column) == paths
+        assert ["".join(parts) for parts in column.parts()] == paths
+        assert all(start.endswith(("/", "#")) or not start for start, _ in column.parts())
+        assert list(column.by_folder(folder)) == list(map(folder, paths))
+        for wanted in ([], PATHS[:1], PATHS[::2], ["elsewhere", "/videos/run"]):
+            assert column.among(wanted).tolist() == [path in wanted for path in paths]
+
+
+def test_moved_paths():
+    for paths, column in columns():
+        moved = np.array(
+            [number % 3 == 0 and path.startswith("/videos/run/") for number, path in enumerate(paths)], bool
+        )
+        expected = [f"ä/{path[12:]}" if change else path for path, change in zip(paths, moved, strict=True)]
+        assert list(column.moved({"/videos/run/": "ä/"}, moved)) == expected
+        assert list(column) == paths
+
+
+def test_columns_of_different_bytes_are_joined():
+    for first, one in columns():
+        for second, other in columns():
+            assert list(one.joined(other)) == [*first, *second]
+
+
+def test_a_pattern_in_the_bytes_of_paths():
+    column = PathColumn(PATHS)
+    assert column.may_match(re.compile(rb"://"))
+    assert column.may_match(re.compile("ä".encode()))
+    assert not column.may_match(re.compile(rb"zip::"))
+    assert not PathColumn().may_match(re.compile(rb"."))
 
 
 def test_repeats_are_left_out():

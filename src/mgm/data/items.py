@@ -266,7 +266,7 @@ class VideoSet:
     def only(self, paths: Iterable[str]) -> VideoSet:
         """The set, restricted to videos whose path is in `paths`."""
         keep = set(paths)
-        train, test = (VideoItems.of(i).where(path in keep for path in paths_of(i)) for i in (self.train, self.test))
+        train, test = (items.where(items.paths.among(keep)) for items in map(VideoItems.of, (self.train, self.test)))
         return replace(self, train=train, test=test)
 
     def with_few_labels(self, count: int, *, seed: int) -> VideoSet:

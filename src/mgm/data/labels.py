@@ -19,18 +19,18 @@ def whole_number(value: object) -> int | None:
     `1.0` and `1.000e+00` are 1, as `01` is: pandas and NumPy write integers so once their column had a gap.
     """
     if isinstance(value, str):
-        value = _number_in(value)
+        return _number_in(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LIMIT else None
 
 
 @lru_cache(maxsize=4096)  # the labels of millions of lines are few: each becomes one object
-def _number_in(value: str) -> int | float | None:
+def _number_in(value: str) -> int | None:
     text = value.strip()
     if len(text) > _LONGEST:
         return None
-    return int(text) if _DIGITS(text) else float(text) if _NUMBER(text) else None
+    return whole_number(int(text) if _DIGITS(text) else float(text) if _NUMBER(text) else None)
 
 
 def read_label(value: object) -> int | str | None:

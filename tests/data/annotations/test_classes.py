@@ -1,12 +1,15 @@
 """Labels of annotations are resolved to classes."""
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from mgm.data.annotations import load_set
+from mgm.data.annotations.classes import label_by_folders
+from mgm.data.annotations.video_list import ListedVideos, VideoList
 from mgm.errors import DataError
+from mgm.files.path_column import PathColumn
 from tests.data.annotations.files import touch, write, write_labels
 from tests.errors import raises
 
@@ -105,3 +108,45 @@ def test_labels_that_are_neither_numbers_nor_names(tmp_path, label):
     path = write(tmp_path / "train.jsonl", '{"path": "a.mp4", "label": 1}', f'{{"path": "b.mp4", "label": {label}}}')
     with raises(DataError, "malformed", subject=path):
         load_set(path)
+
+
+def folders_of_parts(names):
+    """Labels and splits by the folders of names, from the parts of each name."""
+    parts = [PurePosixPath(name).parts for name in names]
+    shared = 0
+    while all(len(p) > shared + 2 for p in parts) and len({p[shared] for p in parts}) == 1:
+        shared += 1
+    below, splits = [p[shared:] for p in parts], [None] * len(parts)
+    first = {p[0] for p in below if p}
+    if all(below) and first in ({"train", "test"}, {"train", "val"}):
+        splits, below = ["train" if p[0] == "train" else "test" for p in below], [p[1:] for p in below]
+    if any(len(p) != 2 for p in below) or len({p[0] for p in below}) < 2:
+        return [(None, None)] * len(names)
+    return [(p[0], split) for p, split in zip(below, splits, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["hop/a.mp4", "run/b.mp4", "hop/c.mp4"],
+        ["/v/hop/a.mp4", "/v/run/b.mp4"],
+        ["v/train/hop/a.mp4", "v/test/hop/b.mp4", "v/train/run/c.mp4"],
+        ["train/hop/a.mp4", "val/run/b.mp4"],
+        ["train/hop/a.mp4", "val/b.mp4"],
+        ["train/a.mp4", "test/b.mp4"],
+        ["train/a.mp4", "test"],
+        ["hop/a.mp4", "b.mp4"],
+        ["hop/a.mp4", "run/b/c.mp4"],
+        ["hop/a.mp4", "hop/b.mp4"],
+        ["hop//a.mp4", "./run/b.mp4", "hop/./c.mp4"],
+        ["hop/a", "run/", "run/."],
+        ["v/hop/", "v/run/", "v/run/x/."],
+        [".", "hop/a.mp4"],
+        ["v#1/hop/a.mp4", "v#1/run/b.mp4"],
+        ["hop#1/a.mp4", "hop#2/b.mp4", "hop/c#/d.mp4"],
+        ["hop/#a/b.mp4", "hop/#b"],
+    ],
+)
+def test_folders_give_labels_as_the_parts_of_each_name(names):
+    listed = VideoList(Path("list"), "paths", "", ListedVideos(PathColumn(names)), "none")
+    assert [(entry.label, entry.split) for entry in label_by_folders(listed).entries] == folders_of_parts(names)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from mgm.data.annotations import load_set, locate, resolve_set
+from mgm.data.annotations.video_list import ListedVideos, VideoList
 from mgm.errors import DataError
+from mgm.files.path_column import PathColumn
 from tests.data.annotations.files import touch, write
 from tests.errors import raises
 
@@ -63,6 +65,52 @@ def test_bare_file_names_only_if_all_are_distinct(tmp_path):
     shared = write(tmp_path / "train.txt", "hop/1.mp4 0", "run/1.mp4 1")
     with raises(DataError, "not_found", subject=shared, message="annotations-files-in-another-folder"):
         load_set(f"train={shared},root={tmp_path}/flat")
+
+
+ODD_NAMES = [
+    *("a.mp4", "./a.mp4", "x//a.mp4", "x/./a.mp4", "x/../a.mp4", "x/b.avi", "x/", "x", ".", "..", "", "x/.", "/a.mp4"),
+    *(
+        "x#/a.mp4",
+        "x#1.mp4",
+        "#",
+        "://",
+        "s3://b/a.mp4",
+        "A::b",
+        "ü/ä.mp4",
+        "ü/latin\udce9.mp4",
+        "nul\0/a.mp4",
+        "c",
+        "deep/er/c.mp4",
+    ),
+]
+
+
+@pytest.mark.parametrize("dropped", [0, 1, 2])
+@pytest.mark.parametrize("root", ["", "here", "."])
+def test_a_list_finds_what_each_of_its_names_finds(tmp_path, monkeypatch, root, dropped):
+    """A folder is looked up once for all names in it; links, urls, and names that are spelt in odd ways are not lost."""
+    files = (
+        "a.mp4",
+        "x/a.mp4",
+        "x/b.mp4",
+        "x#/a.mp4",
+        "x#1.mp4",
+        "ü/ä.mp4",
+        "ü/latin\udce9.mp4",
+        "deep/er/c.mp4",
+        "er/c.mp4",
+    )
+    touch(tmp_path, *files), touch(tmp_path / "here", *files[::-2])
+    monkeypatch.chdir(tmp_path)
+    names = [*ODD_NAMES, *(str(tmp_path / name) for name in files)] * 2
+    listed = VideoList(tmp_path / "list", "", "", ListedVideos(PathColumn(names)), "none")
+    locator, alone = locate.FileLocator(None), locate.FileLocator(None)
+    monkeypatch.setattr(locate.FileLocator, "_choose_root", lambda *_: locate._Root(root, dropped))
+    found = locator.locate(listed)
+    expected = [alone.find(name, root, dropped) for name in names]
+    assert list(found.paths) == [name if path is None else path for name, path in zip(names, expected, strict=True)]
+    assert list(found.missing) == [name for name, path in zip(names, expected, strict=True) if path is None]
+    assert (locator.renamed, locator.ambiguous) == (alone.renamed, alone.ambiguous)
 
 
 def test_ids_are_found_anywhere_below_the_root(tmp_path):

@@ -11,7 +11,7 @@ from mgm.data.annotations.annotation_file import AnnotationFile
 from mgm.data.annotations.class_names import ClassNames, contains_class_names, read_class_names
 from mgm.data.annotations.formats import read_annotation
 from mgm.data.annotations.text_formats import HMDB51_SPLIT
-from mgm.data.annotations.video_list import Split, VideoList
+from mgm.data.annotations.video_list import ListedVideos, Split, VideoList
 from mgm.errors import DataError
 from mgm.files.system_names import is_system_name
 
@@ -131,7 +131,7 @@ def _read_class_files(folder: Path, files: list[Path], split_number: int) -> Vid
         raise _unknown_split(folder, split_number, {int(match.group(2)) for _, match in named})
     contents = [AnnotationFile(file) for file in chosen]
     lists = [read_annotation(content, "class-split") for content in contents]
-    entries = tuple(entry for listed in lists for entry in listed.entries)
+    entries = ListedVideos.of(entry for listed in lists for entry in listed.entries)
     unused = sum(len(content.lines) for content in contents) - len(entries)
     notes = (f"{unused:,} videos are in neither part of split {split_number}",) if unused else ()
     why = f"{len(chosen)} files named <class>_test_split{split_number}, lines that end in 0, 1 or 2"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import PurePosixPath
@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 from mgm.data.annotations.class_names import ClassNames
 from mgm.data.annotations.folders import TEST_FOLDERS, TRAIN_FOLDERS
 from mgm.data.annotations.locate import YOUTUBE_ID_LENGTH, strip_suffix
-from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
+from mgm.data.annotations.video_list import ListedVideo, ListedVideos, Split, VideoList
 from mgm.errors import DataError
+from mgm.files.path_column import PathColumn
 
 _MOST_CLASSES_PER_LABEL = 10
 """Classes for each distinct label; if numbers imply more, they are taken for something other than labels."""
@@ -28,7 +29,7 @@ class ResolvedClasses:
     """
 
     classes: tuple[str, ...]
-    labels: tuple[tuple[int | None, ...], ...]
+    labels: tuple[Sequence[int | None], ...]
     names_from: str
 
 
@@ -51,7 +52,7 @@ def resolve_classes(lists: Sequence[VideoList], class_names: ClassNames | None) 
     Raises:
         DataError: a number is below 0, has no name or is too large for a label, or numbers are mixed with names.
     """
-    labels = {entry.label for listed in lists for entry in listed.entries} - {None}
+    labels = {label for listed in lists for label in set(listed.entries.labels or ())} - {None}
     numbers = {label for label in labels if isinstance(label, int)}
     names = {label for label in labels if isinstance(label, str)}
     if numbers == {-1}:
@@ -68,20 +69,24 @@ def resolve_classes(lists: Sequence[VideoList], class_names: ClassNames | None) 
         found = _index_by_name(names)
     if len(found.classes) == 1 and class_names is None and any(listed.split != "test" for listed in lists):
         return _unlabelled(lists, f"none: every label is {found.classes[0]!r}; training needs two classes")
-    of_folder = {name: number for number, name in enumerate(found.classes)}
-
-    def label_of(entry: ListedVideo) -> int | None:
-        """The number of a video's class; of one without a label, that of the class of its folder."""
-        if entry.label is None or entry.label == -1:
-            return of_folder.get(_folder_of(entry.name))
-        return found.index[entry.label]
-
-    resolved = tuple(tuple(label_of(entry) for entry in listed.entries) for listed in lists)
+    resolved = tuple(_numbers_of_classes(listed.entries, found) for listed in lists)
     return ResolvedClasses(found.classes, resolved, found.names_from)
 
 
+def _numbers_of_classes(entries: ListedVideos, found: _ClassIndex) -> Sequence[int | None]:
+    """The number of each video's class; of one without a label, that of the class of its folder."""
+    of_folder = {name: number for number, name in enumerate(found.classes)}
+    by_folder = entries.names.by_folder(lambda name: of_folder.get(_folder_of(name)))
+    if entries.labels is None:
+        return list(by_folder)
+    return [
+        other if label is None or label == -1 else found.index[label]
+        for label, other in zip(entries.labels, by_folder, strict=True)
+    ]
+
+
 def _unlabelled(lists: Sequence[VideoList], names_from: str) -> ResolvedClasses:
-    return ResolvedClasses((), tuple((None,) * len(listed.entries) for listed in lists), names_from)
+    return ResolvedClasses((), tuple([None] * len(listed.entries) for listed in lists), names_from)
 
 
 def _index_by_file(
@@ -141,14 +146,19 @@ def _folder_names(lists: Sequence[VideoList]) -> dict[int, str] | None:
     Those of the training videos count, and those of the test videos for numbers that only these have.
     """
     training, testing = (
-        [entry for listed in lists if (listed.split == "test") is test for entry in listed.entries]
+        {
+            pair
+            for listed in lists
+            if (listed.split == "test") is test and listed.entries.labels is not None
+            for pair in set(zip(listed.entries.labels, listed.entries.names.by_folder(_folder_of), strict=True))
+        }
         for test in (False, True)
     )
-    trained = {entry.label for entry in training}
+    trained = {label for label, _ in training}
     folders: dict[int, set[str]] = {}
-    for entry in chain(training, (entry for entry in testing if entry.label not in trained)):
-        if isinstance(entry.label, int):
-            folders.setdefault(entry.label, set()).add(_folder_of(entry.name))
+    for label, folder in chain(training, (pair for pair in testing if pair[0] not in trained)):
+        if isinstance(label, int):
+            folders.setdefault(label, set()).add(folder)
     single = {number: next(iter(names)) for number, names in folders.items() if len(names) == 1}
     distinct = set(single.values())
     one_to_one = len(single) == len(folders) > 1 and len(distinct) == len(single) and "" not in distinct
@@ -181,7 +191,7 @@ def join_labels(listed: VideoList, labelled: VideoList) -> VideoList:
         if not matches:
             unknown.append(entry.name)
         named = [
-            replace(entry, label=other.label, name=other.name if listed.format == "ids" else entry.name)
+            entry._replace(label=other.label, name=other.name if listed.format == "ids" else entry.name)
             for other in matches
         ]
         joined += dict.fromkeys(named)
@@ -200,7 +210,7 @@ def join_labels(listed: VideoList, labelled: VideoList) -> VideoList:
         )
     return replace(
         listed,
-        entries=tuple(joined),
+        entries=ListedVideos.of(joined),
         labels=f"{labelled.file} ({labelled.labels})",
         notes=listed.notes + labelled.notes + lost,
     )
@@ -212,26 +222,44 @@ def label_by_folders(listed: VideoList) -> VideoList:
     <class>/x.mp4                              labels
     train/<class>/x.mp4, test/<class>/y.mp4    labels and a split (test, val or validation)
     """
-    parts = [PurePosixPath(entry.name).parts for entry in listed.entries]
+    entries = listed.entries
+    of_entries = list(_folders_of(entries.names))
+    distinct = set(of_entries)
     shared = 0
-    while all(len(p) > shared + 2 for p in parts) and len({p[shared] for p in parts}) == 1:
+    while (
+        all(len(folders) > shared + 1 for folders in distinct) and len({folders[shared] for folders in distinct}) == 1
+    ):
         shared += 1
-    below = [p[shared:] for p in parts]
-    if not all(below):  # the name `.` has no parts
+    below = {folders: folders[shared:] for folders in distinct}
+    if not all(below.values()):
         return listed
-    splits: list[Split | None] = [None] * len(below)
-    test = next((name for name in TEST_FOLDERS if any(p[0] == name for p in below)), None)
-    train = next((name for name in TRAIN_FOLDERS if any(p[0] == name for p in below)), None)
-    if test and train and all(p[0] in (test, train) for p in below):
-        splits = ["train" if p[0] == train else "test" for p in below]
-        below = [p[1:] for p in below]
-    if any(len(p) != 2 for p in below) or len({p[0] for p in below}) < 2:
+    splits: Sequence[Split | None] | None = entries.splits
+    test = next((name for name in TEST_FOLDERS if any(inner[0] == name for inner in below.values())), None)
+    train = next((name for name in TRAIN_FOLDERS if any(inner[0] == name for inner in below.values())), None)
+    if test and train and all(inner[0] in (test, train) for inner in below.values()):
+        of_folders: dict[tuple[str, ...], Split] = {
+            folders: "train" if inner[0] == train else "test" for folders, inner in below.items()
+        }
+        given = splits or [None] * len(entries)
+        splits = [split or of_folders[folders] for split, folders in zip(given, of_entries, strict=True)]
+        below = {folders: inner[1:] for folders, inner in below.items()}
+    if any(len(inner) != 1 for inner in below.values()) or len(set(below.values())) < 2:
         return listed
-    entries = tuple(
-        replace(entry, label=p[0], split=entry.split or split)
-        for entry, p, split in zip(listed.entries, below, splits, strict=True)
-    )
-    return replace(listed, entries=entries, labels="class folders in the paths")
+    labels = [below[folders][0] for folders in of_entries]
+    return replace(listed, entries=replace(entries, labels=labels, splits=splits), labels="class folders in the paths")
+
+
+def _folders_of(names: PathColumn) -> Iterator[tuple[str, ...]]:
+    """The folders in each name, from the first."""
+    known: dict[str, tuple[str, ...]] = {}
+    for folder, name in names.parts():
+        if name in ("", ".") or folder.endswith("#"):
+            yield PurePosixPath(folder + name).parts[:-1]
+            continue
+        found = known.get(folder)
+        if found is None:
+            found = known[folder] = PurePosixPath(folder).parts
+        yield found
 
 
 def _folder_of(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mgm.data.annotations.annotation_folder import annotation_files, split_of_name
 from mgm.data.annotations.formats import PICTURE_FORMATS
-from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
+from mgm.data.annotations.video_list import ListedVideo, ListedVideos, Split, VideoList
 from mgm.data.clips.images import are_frames, picture_folders
 from mgm.errors import DataError, VideoError
 from mgm.video.scan.find import find_videos, search_videos
@@ -102,7 +102,7 @@ def _read_layout(folder: Path, kind: str, find: _Finder) -> VideoList:
         folder,
         f"folder of {kind}",
         "class folders" if classes else "no class folders",
-        tuple(entries),
+        ListedVideos.of(entries),
         "class folders" if classes else "none",
         (*notes, *_unused_annotations(folder)),
         located=True,

@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from mgm.data.annotations.text_formats import NAMED_SUFFIXES, has_suffix
 from mgm.data.annotations.video_list import VideoList
@@ -30,6 +34,7 @@ _NEIGHBOURS = 200
 _DEEPEST = 40
 """Leading folders that may be dropped; a name with more folders is not searched for."""
 YOUTUBE_ID_LENGTH = 11
+_OF_URLS = re.compile(rb"://|::")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,27 @@ class _Root:
 
     folder: str
     dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedNames:
+    """The names of a list on disk.
+
+    Attributes:
+        paths: of the names; missing ones stay as written.
+        missing: names that are not on disk.
+    """
+
+    paths: PathColumn
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder of a list on disk: what its paths start with, and the names in it."""
+
+    start: str
+    names: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -73,8 +99,8 @@ class FileLocator:
             f"{name}; narrow it down with root=",
         )
 
-    def locate(self, listed: VideoList) -> Iterator[str | None]:
-        """Yield the path of every entry, None for missing ones. URLs are not looked up.
+    def locate(self, listed: VideoList) -> LocatedNames:
+        """Locate the names of all entries. URLs are not looked up.
 
         Raises:
             DataError: the root does not exist, or a URL is not allowed.
@@ -88,10 +114,38 @@ class FileLocator:
                 reason="not_found",
             )
         _check_urls(listed)
-        names = [entry.name for entry in listed.entries]
-        chosen = self._choose_root(listed.file, names)
-        self.roots[listed.file] = chosen.folder
-        yield from (self.find(name, chosen.folder, chosen.dropped) for name in names)
+        names = listed.entries.names
+        root = self._choose_root(listed.file, names)
+        self.roots[listed.file] = root.folder
+        places: dict[str, _Place] = {}
+        missing, elsewhere, found = array("Q"), array("Q"), PathColumn()
+        for row, (folder, name) in enumerate(names.parts()):
+            place = places.get(folder)
+            if place is None:
+                place = places[folder] = self._place(folder, root)
+            if name in place.names:
+                continue
+            path = self.find(folder + name, root.folder, root.dropped)
+            if path is None:
+                missing.append(row)
+            else:
+                elsewhere.append(row)
+                found.append(path)
+        moved = np.ones(len(names), np.bool_)
+        moved[missing] = moved[elsewhere] = False
+        paths = names.moved({folder: place.start for folder, place in places.items()}, moved)
+        if found:
+            rows = np.arange(len(names))
+            rows[elsewhere] = np.arange(len(found)) + len(names)
+            paths = PathColumn(paths.joined(found).take(rows))
+        return LocatedNames(paths, tuple(names[row] for row in missing))
+
+    def _place(self, folder: str, root: _Root) -> _Place:
+        """The place of the names that start with a folder of `PathColumn.parts`."""
+        if folder.endswith("#") or "://" in folder:  # not a folder, or that of a URL
+            return _Place("", frozenset())
+        path = _join(root.folder, f"{folder}name", root.dropped)
+        return _Place(path.removesuffix("name"), self._names(os.path.split(path)[0]))
 
     def forget_folders(self) -> None:
         """Free the contents of the folders."""
@@ -128,8 +182,8 @@ class FileLocator:
         """The file beside `path` that has the same name but another suffix."""
         folder, name = os.path.split(path)
         if folder not in self._stems:
-            names = sorted(n for n in self._names(folder) if has_suffix(n))
-            self._stems[folder] = {strip_suffix(n): n for n in reversed(names)}
+            names = sorted(filter(has_suffix, self._names(folder)), reverse=True)
+            self._stems[folder] = {strip_suffix(n): n for n in names}
         found = self._stems[folder].get(strip_suffix(name))
         return None if found is None else os.path.join(folder, found)
 
@@ -212,6 +266,8 @@ def _names_of(path: str) -> set[str]:
 
 
 def _check_urls(listed: VideoList) -> None:
+    if not listed.entries.names.may_match(_OF_URLS):
+        return
     for entry in listed.entries:
         if ("://" in entry.name or "::" in entry.name) and is_url(entry.name):
             try:
@@ -226,6 +282,8 @@ def strip_suffix(name: str) -> str:
     dot = name.rfind(".")
     if dot < 0 or name[dot:].lower() not in NAMED_SUFFIXES:
         return name
+    if name[dot - 1 : dot] not in ("", ".", "/", "\\"):
+        return name[:dot]
     return os.path.splitext(name)[0]  # `.mp4` is a name, not a suffix
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,11 +15,12 @@ from mgm.data.annotations.classes import join_labels, label_by_folders
 from mgm.data.annotations.folders import read_folder, videos_below
 from mgm.data.annotations.formats import PICTURE_FORMATS, check_format, read_annotation
 from mgm.data.annotations.spec import SetSpec
-from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
+from mgm.data.annotations.video_list import ListedVideo, ListedVideos, Split, VideoList
 from mgm.data.clips.images import is_picture, picture_folders
 from mgm.data.items import VideoItem
 from mgm.data.shards.index import is_shards, load_shards
 from mgm.errors import DataError, VideoError
+from mgm.files.path_column import PathColumn
 from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
 
@@ -75,7 +77,7 @@ def _read_pictures(path: Path, subject: str) -> VideoList:
         raise DataError(
             subject, "no pictures found", ".jpg, .png or similar files", "check the folder", reason="not_found"
         )
-    entries = tuple(ListedVideo(name) for name in names)
+    entries = ListedVideos(PathColumn(names))
     return VideoList(path, "pictures", "given as images=", entries, "not used", split="train", located=True)
 
 
@@ -103,7 +105,8 @@ def _read_place(given: str, spec: SetSpec) -> Annotations:
     if not place.exists():
         raise no_such_path(place, "videos or annotations")
     if place.suffix.lower() in VIDEO_SUFFIXES or is_picture(str(place)):
-        return Annotations((VideoList(place, "file", "one file", (ListedVideo(str(place)),), "none", located=True),))
+        entries = ListedVideos(PathColumn([str(place)]))
+        return Annotations((VideoList(place, "file", "one file", entries, "none", located=True),))
     listed = read_annotation(AnnotationFile(place), spec.format)
     return Annotations((replace(listed, split=split_of_name(place)),))
 
@@ -130,7 +133,7 @@ def _read_shards(place: str) -> Annotations:
     """Read a set in shards; its splits and classes are those of the set that was packed."""
     packed = load_shards(place)
     splits: tuple[tuple[Sequence[VideoItem], Split], ...] = ((packed.train, "train"), (packed.test, "test"))
-    entries = tuple(
+    entries = ListedVideos.of(
         ListedVideo(item.path, None if item.label is None else packed.classes[item.label], item.start, item.end, split)
         for items, split in splits
         for item in items
@@ -147,21 +150,32 @@ def _check_entries(listed: VideoList) -> None:
     if not listed.entries:
         found = "; ".join(("lists no videos", *listed.notes))
         raise DataError(listed.file, found, "at least one", "write it again", reason="empty")
+    labels = set(listed.entries.labels or ())
+    if not listed.entries.names.may_match(_NO_TEXT) and not any(_NO_TEXT.search(_bytes_of(label)) for label in labels):
+        return
     for entry in listed.entries:
-        try:
-            f"{entry.name}{entry.label}".encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
+        if _NO_TEXT.search(_bytes_of(entry.name)) or _NO_TEXT.search(_bytes_of(entry.label)):
             found = f"entry {entry.line}: {entry.name!a}, {entry.label!a}"
-            raise DataError(listed.file, found, "text in Unicode", "correct the entry", reason="malformed") from error
+            raise DataError(listed.file, found, "text in Unicode", "correct the entry", reason="malformed")
+
+
+_NO_TEXT = re.compile(rb"\xed[\xa0-\xb1\xb4-\xbf]")
+"""The UTF-8 of a surrogate, except those by which Python's paths have bytes that are not UTF-8."""
+
+
+def _bytes_of(value: object) -> bytes:
+    return str(value).encode("utf-8", "surrogatepass")
 
 
 def _restricted_to(listed: VideoList, split: Split) -> VideoList:
     """The list of a place that was given as train= or test=: the entries of that split, or all entries of a folder, or of a list
     that has none of that split."""
     wanted = ("train",) if split == "train" else ("val", "test")
-    own = tuple(entry for entry in listed.entries if entry.split in wanted)
-    entries = listed.entries if listed.located or not own else own
-    return replace(listed, entries=tuple(replace(e, split=None) if e.split else e for e in entries), split=split)
+    entries = listed.entries
+    own = [row for row, of_entry in enumerate(entries.splits or ()) if of_entry in wanted]
+    if own and not listed.located:
+        entries = entries.take(own)
+    return replace(listed, entries=replace(entries, splits=None), split=split)
 
 
 def _with_labels(lists: list[VideoList], spec: SetSpec) -> list[VideoList]:

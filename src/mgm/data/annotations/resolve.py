@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 from mgm.data.annotations.annotation_file import AnnotationFile
 from mgm.data.annotations.annotation_folder import ANNOTATION_SUFFIXES
 from mgm.data.annotations.class_names import read_class_names
 from mgm.data.annotations.classes import ResolvedClasses, resolve_classes
-from mgm.data.annotations.locate import FileLocator, suggest_location
+from mgm.data.annotations.locate import FileLocator, LocatedNames, suggest_location
 from mgm.data.annotations.read import read_pictures, read_spec
 from mgm.data.annotations.same_file import RealPaths, conflicting_labels
 from mgm.data.annotations.spec import SetSpec, SetSpecLike, parse_spec
@@ -94,9 +94,8 @@ class ResolvedSet:
     def videos(self) -> VideoSet:
         """The set without missing files, its training items mixed with the pictures."""
         train, test = VideoItems.of(self.listed.train), VideoItems.of(self.listed.test)
-        missing = tuple(path for path in test.paths if path in self.absent)
-        if self.absent:
-            train, test = (items.where(path not in self.absent for path in items.paths) for items in (train, test))
+        missing = tuple(test.where(test.paths.among(self.absent)).paths)
+        train, test = (items.where(~items.paths.among(self.absent)) for items in (train, test))
         notes = (*self.listed.notes, *(source.note for source in self.sources if source.note is not None))
         mixed = mix_pictures(train, self.pictures, self.spec.ratio)
         return replace(self.listed, train=mixed, test=test, notes=notes, missing=missing)
@@ -150,7 +149,11 @@ def resolve_set(given: SetSpecLike, *, search_missing: bool = True) -> ResolvedS
     resolved = resolve_classes(read.lists, class_names)
     locator = FileLocator(None if spec.root is None else Path(spec.root))
     sources, items = _locate_items(read.lists, resolved, locator, search_missing=search_missing)
-    splits = [entry.split or listed.split for listed in read.lists for entry in listed.entries]
+    splits = [
+        split or listed.split
+        for listed in read.lists
+        for split in listed.entries.splits or repeat(None, len(listed.entries))
+    ]
     listed = divide_set(spec.text, read.lists, items, splits, resolved.classes, spec.test_split)
     pictures, picture_sources = _locate_pictures(spec, locator, search_missing=search_missing)
     sources += picture_sources
@@ -189,42 +192,33 @@ def _describe_conflicts(conflicting: Mapping[str, tuple[int, ...]], classes: Seq
 def _locate_items(
     lists: Sequence[VideoList], resolved: ResolvedClasses, locator: FileLocator, *, search_missing: bool
 ) -> tuple[list[ResolvedSource], VideoItems]:
-    paths = PathColumn()
-    sources = [_locate(listed, locator, paths, search_missing=search_missing) for listed in lists]
-    entries = [entry for listed in lists for entry in listed.entries]
-    items = VideoItems(
-        paths,
-        chain.from_iterable(resolved.labels),
-        (entry.start for entry in entries),
-        (entry.end for entry in entries),
-    )
-    return sources, items
+    sources, paths = _locate(lists, locator, search_missing=search_missing)
+    starts = chain.from_iterable(listed.entries.starts or repeat(0, len(listed.entries)) for listed in lists)
+    ends = chain.from_iterable(listed.entries.ends or repeat(None, len(listed.entries)) for listed in lists)
+    return sources, VideoItems(paths, chain.from_iterable(resolved.labels), starts, ends)
 
 
 def _locate_pictures(
     spec: SetSpec, locator: FileLocator, *, search_missing: bool
 ) -> tuple[VideoItems, list[ResolvedSource]]:
     """The still pictures beside the videos, without labels."""
-    paths = PathColumn()
-    sources = [_locate(read_pictures(place), locator, paths, search_missing=search_missing) for place in spec.images]
+    sources, paths = _locate([read_pictures(place) for place in spec.images], locator, search_missing=search_missing)
     missing = {name for source in sources for name in source.missing}
-    items = VideoItems(paths, [None] * len(paths))
-    return items.where(path not in missing for path in paths), sources
+    return VideoItems(paths, [None] * len(paths)).where(~paths.among(missing)), sources
 
 
-def _locate(listed: VideoList, locator: FileLocator, paths: PathColumn, *, search_missing: bool) -> ResolvedSource:
-    """Locate the entries of a list and add their paths, or the names of missing ones, to `paths`."""
-    if listed.located:
-        for entry in listed.entries:
-            paths.append(entry.name)
-        return ResolvedSource(listed)
-    missing = []
-    for entry, path in zip(listed.entries, locator.locate(listed), strict=True):
-        if path is None:
-            missing.append(entry.name)
-        paths.append(entry.name if path is None else path)
-    advice = suggest_location(locator, listed, missing) if missing and search_missing else ""
-    return ResolvedSource(listed, locator.roots[listed.file], tuple(missing), advice)
+def _locate(
+    lists: Sequence[VideoList], locator: FileLocator, *, search_missing: bool
+) -> tuple[list[ResolvedSource], PathColumn]:
+    """Locate the entries of lists: their sources, and the path of each entry; missing ones keep their names."""
+    sources, paths = [], PathColumn()
+    for listed in lists:
+        found = LocatedNames(listed.entries.names, ()) if listed.located else locator.locate(listed)
+        root = "" if listed.located else locator.roots[listed.file]
+        advice = suggest_location(locator, listed, found.missing) if found.missing and search_missing else ""
+        sources.append(ResolvedSource(listed, root, found.missing, advice))
+        paths = paths.joined(found.paths) if paths else found.paths
+    return sources, paths
 
 
 def _find_incomplete(found: ResolvedSet) -> ResolvedSource | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from pathlib import PurePath
 
@@ -48,14 +48,16 @@ def divide_set(
             f"{counts[unused]:,} videos of the {unused} split are not used, {counts[used]:,} of {used} are for testing; "
             f"to swap them: test_split={unused}"
         )
-    train = items.where(split in (None, "train") for split in splits)
-    test = items.where(split == used for split in splits)
+    train, test = (
+        items.where(np.fromiter(map(names.__contains__, splits), np.bool_, len(items)))
+        for names in ((None, "train"), (used,))
+    )
     if classes and (bare := int((~test.labelled).sum())):
         notes.append(f"{bare:,} test videos without a label were left out")
         test = test.where(test.labelled)
     rule = _describe_split(lists, used)
     if classes and train and len(train) == len(items) == counts[None]:
-        held, rule = hold_out([_class_and_name(path) for path in train.paths], train.labels)
+        held, rule = hold_out(map(_class_and_name, train.paths), train.labels)
         train, test = train.where(~held), train.where(held)
     return VideoSet(name, train, test, classes, rule, tuple(notes))
 
@@ -85,9 +87,7 @@ def _describe_split(lists: Sequence[VideoList], used: Split) -> str:
     for split, purpose in (("train", "training"), (used, "testing")):
         whole = [listed.file.name for listed in lists if listed.split == split]
         partly = [
-            listed.file.name
-            for listed in lists
-            if listed.split is None and any(entry.split == split for entry in listed.entries)
+            listed.file.name for listed in lists if listed.split is None and split in (listed.entries.splits or ())
         ]
         if whole:
             parts.append(f"{', '.join(whole)} for {purpose}")
@@ -96,7 +96,7 @@ def _describe_split(lists: Sequence[VideoList], used: Split) -> str:
     return "; ".join(parts) or "no split is given: all videos are for training"
 
 
-def hold_out(names: Sequence[str], labels: Sequence[int | None]) -> tuple[npt.NDArray[np.bool_], str]:
+def hold_out(names: Iterable[str], labels: Sequence[int | None]) -> tuple[npt.NDArray[np.bool_], str]:
     """Choose test videos of a set without a split, by a checksum of class and name.
 
     The choice does not depend on the machine, nor on the rest of the set, except for classes of which every source would be held
@@ -110,9 +110,18 @@ def hold_out(names: Sequence[str], labels: Sequence[int | None]) -> tuple[npt.ND
     Returns:
         (bool (videos,), True = held out; one sentence on how they were chosen).
     """
-    scores = [_checksum(name) for name in names]
+    grouped = False
+
+    def sources() -> Iterator[str]:
+        """The source video of each video, else its class and name: classes often number their files alike."""
+        nonlocal grouped
+        for name in names:
+            match = SOURCE_NUMBER.search(name.rpartition("/")[2])
+            grouped = grouped or match is not None
+            yield match.group(1) if match else name
+
+    scores = list(map(_checksum, sources()))
     held = _held(scores, labels)
-    grouped = any(SOURCE_NUMBER.search(name.rpartition("/")[2]) for name in names)
     units = "source videos (from the g<number> in the names)" if grouped else "files"
     rule = f"{_HELD_OUT:.0%} of the {units} held out by a checksum of class and name"
     if not held:
@@ -146,8 +155,6 @@ def _sources(scores: Sequence[float], labels: Sequence[int | None], classes: set
     return list(found.values())
 
 
-def _checksum(name: str) -> float:
-    """Checksum in [0, 1) of the source video, else of class and name (classes often number their files alike)."""
-    match = SOURCE_NUMBER.search(name.rpartition("/")[2])
-    key = match.group(1) if match else name
+def _checksum(key: str) -> float:
+    """In [0, 1)."""
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=6).digest()) / 2**48

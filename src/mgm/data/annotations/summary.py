@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mgm.data.annotations.resolve import ResolvedSet, ResolvedSource, resolve_set
+from mgm.data.annotations.same_file import of_repeated_files
 from mgm.data.annotations.spec import SetSpecLike
 from mgm.data.annotations.splits import SOURCE_NUMBER
 from mgm.data.clips.images import is_picture
-from mgm.data.items import VideoItem, labels_of, paths_of
+from mgm.data.items import VideoItem, VideoItems
 from mgm.data.judging import unprobeable, untestable
-from mgm.data.shards.members import parse_member
+from mgm.data.shards.members import ShardMember, parse_member
 from mgm.errors import DataError
 from mgm.video.scan.suffixes import VIDEO_SUFFIXES
 
@@ -148,12 +148,15 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
         DataError, VideoError: as `load_set`, except for missing files.
     """
     found = resolve_set(spec)
-    train, test = found.listed.train, found.listed.test
+    train, test = VideoItems.of(found.listed.train), VideoItems.of(found.listed.test)
     videos = found.videos
     pictures = {item.path for item in found.pictures}
-    train_counts, test_counts = (Counter(labels_of(items)) for items in (train, test))
-    absent_counts = Counter(item.label for item in found.listed.items if item.path in found.absent)
-    tested = {found.real[path] for path in paths_of(test)}
+    train_counts, test_counts = (Counter(items.labels) for items in (train, test))
+    absent_counts = Counter(
+        label for items in (train, test) for label in items.where(items.paths.among(found.absent)).labels
+    )
+    tested = set(found.real.each(test.paths))
+    trained = zip(train.paths, found.real.each(train.paths), strict=True)
     train_sources, test_sources = _source_videos(train), _source_videos(test)
     return DataSummary(
         spec=found.spec.text,
@@ -172,7 +175,7 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
         examples=(*train[:3], *test[:2], *found.pictures[:1]),
         renamed=len(found.renamed),
         renamed_example=next(iter(found.renamed), None),
-        in_both_splits=tuple(sorted({path for path in paths_of(train) if found.real[path] in tested})),
+        in_both_splits=tuple(sorted({path for path, real in trained if real in tested})),
         conflicting=tuple(found.conflicting),
         sources_in_both_splits=tuple(sorted(train_sources & test_sources)),
         untestable=untestable(videos),
@@ -181,17 +184,18 @@ def summarise_set(spec: SetSpecLike) -> DataSummary:
     )
 
 
-def _count(items: Sequence[VideoItem], found: ResolvedSet, source_videos: int) -> SplitCounts:
-    kinds = Counter(_kind(item.path) for item in items)
+def _count(items: VideoItems, found: ResolvedSet, source_videos: int) -> SplitCounts:
+    kinds = Counter(map(_kind, items.paths))
+    several = of_repeated_files(items, found.real)
     return SplitCounts(
         items=len(items),
-        missing=sum(1 for item in items if item.path in found.absent),
+        missing=int(items.paths.among(found.absent).sum()),
         videos=kinds["video"],
         frames=kinds["frames"],
         pictures=kinds["picture"],
-        spans=sum(1 for item in items if item.start or item.end is not None),
-        labelled=sum(1 for item in items if item.label is not None),
-        repeated=len(items) - len({(found.real[item.path], item.start, item.end) for item in items}),
+        spans=0 if items.whole else sum(1 for item in items if item.start or item.end is not None),
+        labelled=int(items.labelled.sum()),
+        repeated=len(several) - len({(found.real[item.path], item.start, item.end) for item in several}),
         source_videos=source_videos,
     )
 
@@ -200,16 +204,20 @@ def _kind(path: str) -> str:
     """Kind of an item by its name; opening every file would take longer than the rest."""
     if is_picture(path):
         return "picture"
-    known = path[path.rfind(".") :].lower() in VIDEO_SUFFIXES or "://" in path or parse_member(path) is not None
+    known = path[path.rfind(".") :].lower() in VIDEO_SUFFIXES or "://" in path or _member(path) is not None
     return "video" if known else "frames"
 
 
+def _member(path: str) -> ShardMember | None:
+    return parse_member(path) if "#" in path else None
+
+
 def _file_name(path: str) -> str:
-    member = parse_member(path)
+    member = _member(path)
     return (path if member is None else member.name).rpartition("/")[2]
 
 
-def _source_videos(items: Iterable[VideoItem]) -> set[str]:
+def _source_videos(items: VideoItems) -> set[str]:
     """Source videos, each as its name up to the number: UCF101 restarts the numbers in each class."""
-    names = (_file_name(item.path) for item in items)
+    names = map(_file_name, items.paths)
     return {match.string[: match.end()].rstrip("_") for name in names if (match := SOURCE_NUMBER.search(name))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections import Counter
+from collections.abc import Iterator
 
 from mgm.data.annotations.annotation_file import (
     END_COLUMNS,
@@ -14,11 +15,12 @@ from mgm.data.annotations.annotation_file import (
     AnnotationFile,
     Row,
 )
-from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
+from mgm.data.annotations.video_list import ListedVideo, ListedVideos, Split, VideoList
 from mgm.data.labels import read_label, whole_number
 from mgm.data.shards.members import parse_member
 from mgm.errors import DataError
-from mgm.video.scan.manifest import read_manifest
+from mgm.video.scan.manifest import read_statuses
+from mgm.video.scan.record import READABLE
 
 _SPLIT_OF_WORD: dict[str, Split] = {
     "train": "train", "training": "train",
@@ -37,14 +39,17 @@ def is_kinetics(file: AnnotationFile) -> bool:
 
 def read_kinetics(file: AnnotationFile) -> VideoList:
     """`label,youtube_id,time_start,time_end,split` (Kinetics). The video's name is id_start_end, seconds in six digits."""
-    entries = []
-    for number, row in file.rows():
-        begin, end = (_seconds(file, number, row, key) for key in ("time_start", "time_end"))
-        name = f"{_name(file, number, row, 'youtube_id')}_{begin:06d}_{end:06d}"
-        label = None if row.get("label") in (None, "") else _label(file, number, row, "label")
-        entries.append(ListedVideo(name, label, split=_split(file, number, row), line=number))
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, row in file.rows():
+            begin, end = (_seconds(file, number, row, key) for key in ("time_start", "time_end"))
+            name = f"{_name(file, number, row, 'youtube_id')}_{begin:06d}_{end:06d}"
+            label = None if row.get("label") in (None, "") else _label(file, number, row, "label")
+            yield ListedVideo(name, label, split=_split(file, number, row), line=number)
+
     labels = "column label" if "label" in file.columns else "none"
-    return VideoList(file.path, "kinetics", "a table with youtube_id, time_start and time_end", tuple(entries), labels)
+    why = "a table with youtube_id, time_start and time_end"
+    return VideoList(file.path, "kinetics", why, ListedVideos.of(entries()), labels)
 
 
 # Something-Something
@@ -58,15 +63,18 @@ def is_templates(file: AnnotationFile) -> bool:
 
 def read_templates(file: AnnotationFile) -> VideoList:
     """`[{"id", "label", "template", "placeholders"}]` (Something-Something V2). The class is the template without brackets."""
-    entries = []
-    for number, row in file.rows():
-        template = row.get("template")
-        label = template.replace("[", "").replace("]", "") if isinstance(template, str) else None
-        entries.append(ListedVideo(_name(file, number, row, "id"), label, line=number))
-    labelled = any(entry.label is not None for entry in entries)
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, row in file.rows():
+            template = row.get("template")
+            label = template.replace("[", "").replace("]", "") if isinstance(template, str) else None
+            yield ListedVideo(_name(file, number, row, "id"), label, line=number)
+
+    found = ListedVideos.of(entries())
+    labelled = found.labels is not None
     why = "JSON objects with an id and a template" if labelled else "JSON objects with an id alone"
     labels = "templates, without their brackets" if labelled else "none"
-    return VideoList(file.path, "templates", why, tuple(entries), labels)
+    return VideoList(file.path, "templates", why, found, labels)
 
 
 # Other tables
@@ -86,19 +94,21 @@ def read_table(file: AnnotationFile) -> VideoList:
     name_key = next(key for key in NAME_COLUMNS if key in columns)
     label_key = next((key for key in LABEL_COLUMNS if key in columns), None)
     start_key, end_key = (next((k for k in keys if k in columns), None) for keys in (START_COLUMNS, END_COLUMNS))
-    entries = []
-    for number, row in file.rows():
-        start = _frame(file, number, row, start_key) or 0
-        end = _frame(file, number, row, end_key)
-        if end is not None and end <= start:
-            raise file.bad_entry(number, f"frames {start} to {end}", "an end after the start")
-        name = _name(file, number, row, name_key)
-        label = None if label_key is None else _label(file, number, row, label_key)
-        entries.append(ListedVideo(name, label, start, end, _split(file, number, row), number))
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, row in file.rows():
+            start = _frame(file, number, row, start_key) or 0
+            end = _frame(file, number, row, end_key)
+            if end is not None and end <= start:
+                raise file.bad_entry(number, f"frames {start} to {end}", "an end after the start")
+            name = _name(file, number, row, name_key)
+            label = None if label_key is None else _label(file, number, row, label_key)
+            yield ListedVideo(name, label, start, end, _split(file, number, row), number)
+
     kind = "JSON objects with the keys" if file.tree is not None else "columns"
     why = f"{kind} {', '.join(key for key in (name_key, label_key, start_key, end_key) if key is not None)}"
     labels = "none" if label_key is None else f"{label_key} of each row"
-    return VideoList(file.path, "table", why, tuple(entries), labels)
+    return VideoList(file.path, "table", why, ListedVideos.of(entries()), labels)
 
 
 def _name(file: AnnotationFile, number: int, row: Row, key: str) -> str:
@@ -157,24 +167,27 @@ def is_scan_manifest(file: AnnotationFile) -> bool:
 
 def read_scan_manifest(file: AnnotationFile) -> VideoList:
     """The manifest of `mgm scan --out`. Broken files are left out and counted. Folders in the paths may give labels."""
-    entries = []
     broken: Counter[str] = Counter()
-    for record in read_manifest(file.path):
-        if parse_member(record.path) is not None:  # its labels are in the shards' index
-            raise DataError(
-                file.path,
-                "is the manifest of a set in shards",
-                "the set itself",
-                "give its folder; to leave broken videos out, pack the others again",
-                reason="unsupported",
-            )
-        if record.readable:
-            entries.append(ListedVideo(record.path))
-        else:
-            broken[record.status] += 1
+
+    def entries() -> Iterator[ListedVideo]:
+        for path, status in read_statuses(file.path):
+            if "#" in path and parse_member(path) is not None:  # its labels are in the shards' index
+                raise DataError(
+                    file.path,
+                    "is the manifest of a set in shards",
+                    "the set itself",
+                    "give its folder; to leave broken videos out, pack the others again",
+                    reason="unsupported",
+                )
+            if status in READABLE:
+                yield ListedVideo(path)
+            else:
+                broken[status] += 1
+
+    listed = ListedVideos.of(entries())
     notes: tuple[str, ...] = ()
     if broken:
         counts = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in sorted(broken.items()))
         notes = (f"{file.path}: {broken.total()} broken files were left out ({counts})",)
     why = "parquet" if file.kind == "parquet" else "rows with path, bytes and status"
-    return VideoList(file.path, "manifest", f"{why}, as 'mgm scan' writes them", tuple(entries), "none", notes)
+    return VideoList(file.path, "manifest", f"{why}, as 'mgm scan' writes them", listed, "none", notes)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from mgm.data.annotations.annotation_file import AnnotationFile, split_line
-from mgm.data.annotations.video_list import ListedVideo, Split, VideoList
+from mgm.data.annotations.video_list import ListedVideo, ListedVideos, Split, VideoList
 from mgm.data.clips.images import IMAGE_SUFFIXES
 from mgm.data.labels import read_label, whole_number
 from mgm.video.scan.suffixes import VIDEO_SUFFIXES
@@ -64,18 +64,20 @@ def read_path_label(file: AnnotationFile) -> VideoList:
     separator = path_label_separator(file) or " "
     word = _SEPARATORS[separator]
     expected = f"'path label' separated by a {word}, with an integer label"
-    entries = []
-    for number, line in file.lines:
-        name, _, label = line.rpartition(separator)
-        name, number_of_class = name.rstrip(), _number(label)
-        if not name or number_of_class is None:
-            raise file.bad_line(number, line, expected)
-        before, _, second = name.rpartition(separator)
-        if before and has_suffix(_unquoted(before.rstrip())) and _number(second) is not None:
-            raise file.bad_line(number, line, f"one label, {expected}")
-        entries.append(ListedVideo(_unquoted(name), number_of_class, line=number))
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, line in file.lines:
+            name, _, label = line.rpartition(separator)
+            name, number_of_class = name.rstrip(), _number(label)
+            if not name or number_of_class is None:
+                raise file.bad_line(number, line, expected)
+            before, _, second = name.rpartition(separator)
+            if before and has_suffix(_unquoted(before.rstrip())) and _number(second) is not None:
+                raise file.bad_line(number, line, f"one label, {expected}")
+            yield ListedVideo(_unquoted(name), number_of_class, 0, None, None, number)
+
     why = f"lines end in a {word} and one integer"
-    return VideoList(file.path, "path-label", why, tuple(entries), "numbers at the end of the lines")
+    return VideoList(file.path, "path-label", why, ListedVideos.of(entries()), "numbers at the end of the lines")
 
 
 # path class
@@ -101,14 +103,16 @@ def read_path_class(file: AnnotationFile) -> VideoList:
     """`path class`, separated by a tab, comma, semicolon or space, with the name of the class."""
     separator = path_class_separator(file) or ","
     word = _SEPARATORS[separator]
-    entries = []
-    for number, line in file.lines:
-        found = _split_class(line, separator)
-        if found is None:
-            raise file.bad_line(number, line, f"'path class' separated by a {word}, with the name of a class")
-        entries.append(ListedVideo(*found, line=number))
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, line in file.lines:
+            found = _split_class(line, separator)
+            if found is None:
+                raise file.bad_line(number, line, f"'path class' separated by a {word}, with the name of a class")
+            yield ListedVideo(*found, line=number)
+
     why = f"lines are a path, a {word} and the name of a class"
-    return VideoList(file.path, "path-class", why, tuple(entries), "names at the end of the lines")
+    return VideoList(file.path, "path-class", why, ListedVideos.of(entries()), "names at the end of the lines")
 
 
 # path start total, path total label
@@ -176,26 +180,30 @@ def is_path_total_label(file: AnnotationFile) -> bool:
 
 def read_path_start_total(file: AnnotationFile) -> VideoList:
     """`path start total`, total -1 for a whole video (VideoMAE V2's pretraining lists)."""
-    entries = []
-    for number, line, (name, start, total) in _columns(file, "'path start total', total -1 for the whole file"):
-        if start < 0 or total < -1 or total == 0:
-            raise file.bad_line(
-                number, line, "a start of 0 or more, and a total of 1 or more, or -1 for the whole file"
-            )
-        entries.append(ListedVideo(name, None, start, None if total == -1 else start + total, line=number))
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, line, (name, start, total) in _columns(file, "'path start total', total -1 for the whole file"):
+            if start < 0 or total < -1 or total == 0:
+                raise file.bad_line(
+                    number, line, "a start of 0 or more, and a total of 1 or more, or -1 for the whole file"
+                )
+            yield ListedVideo(name, None, start, None if total == -1 else start + total, line=number)
+
     why = "lines end in two integers that fit a first frame and a number of frames (-1: all)"
-    return VideoList(file.path, "path-start-total", why, tuple(entries), "none")
+    return VideoList(file.path, "path-start-total", why, ListedVideos.of(entries()), "none")
 
 
 def read_path_total_label(file: AnnotationFile) -> VideoList:
     """`path total label`, mostly folders of frames (VideoMAE V2's fine-tuning on frames, mmaction2's rawframes)."""
-    entries = []
-    for number, line, (name, total, label) in _columns(file, "'path total label'"):
-        if total < 1:
-            raise file.bad_line(number, line, "a number of frames of 1 or more")
-        entries.append(ListedVideo(name, label, 0, total, line=number))
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, line, (name, total, label) in _columns(file, "'path total label'"):
+            if total < 1:
+                raise file.bad_line(number, line, "a number of frames of 1 or more")
+            yield ListedVideo(name, label, 0, total, line=number)
+
     why = "lines end in two integers that fit a number of frames and a label"
-    return VideoList(file.path, "path-total-label", why, tuple(entries), "numbers at the end of the lines")
+    return VideoList(file.path, "path-total-label", why, ListedVideos.of(entries()), "numbers at the end of the lines")
 
 
 def _columns(file: AnnotationFile, expected: str) -> Iterator[tuple[int, str, _Columns]]:
@@ -223,14 +231,16 @@ def _is_index_label_path_line(line: str) -> bool:
 
 def read_index_label_path(file: AnnotationFile) -> VideoList:
     """`index<tab>label<tab>path` (PATAN)."""
-    entries = []
-    for number, line in file.lines:
-        if not _is_index_label_path_line(line):
-            raise file.bad_line(number, line, "'index label path' separated by tabs, with integer index and label")
-        _, label, name = line.split("\t", 2)
-        entries.append(ListedVideo(name, whole_number(label), line=number))
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, line in file.lines:
+            if not _is_index_label_path_line(line):
+                raise file.bad_line(number, line, "'index label path' separated by tabs, with integer index and label")
+            _, label, name = line.split("\t", 2)
+            yield ListedVideo(name, whole_number(label), line=number)
+
     why = "lines are two integers and a path, separated by tabs"
-    return VideoList(file.path, "index-label-path", why, tuple(entries), "second column")
+    return VideoList(file.path, "index-label-path", why, ListedVideos.of(entries()), "second column")
 
 
 # names alone
@@ -249,13 +259,15 @@ def _is_name(line: str) -> bool:
 
 def read_paths(file: AnnotationFile) -> VideoList:
     """One path per line, without labels (UCF101's test lists); `labels=` or folders named like classes may give labels."""
-    entries = []
     suffixed = file.fraction(has_suffix) >= 0.5
-    for number, line in file.lines:
-        if suffixed and not has_suffix(line):
-            raise file.bad_line(number, line, "a path that ends in the suffix of a video or picture")
-        entries.append(ListedVideo(line, line=number))
-    return VideoList(file.path, "paths", "lines are one path each", tuple(entries), "none")
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, line in file.lines:
+            if suffixed and not has_suffix(line):
+                raise file.bad_line(number, line, "a path that ends in the suffix of a video or picture")
+            yield ListedVideo(line, line=number)
+
+    return VideoList(file.path, "paths", "lines are one path each", ListedVideos.of(entries()), "none")
 
 
 def is_ids(file: AnnotationFile) -> bool:
@@ -265,12 +277,14 @@ def is_ids(file: AnnotationFile) -> bool:
 
 def read_ids(file: AnnotationFile) -> VideoList:
     """One YouTube id per line (Mini-Kinetics-200)."""
-    entries = []
-    for number, line in file.lines:
-        if not _IS_YOUTUBE_ID(line):
-            raise file.bad_line(number, line, "a YouTube id of 11 characters")
-        entries.append(ListedVideo(line, line=number))
-    return VideoList(file.path, "ids", "lines are YouTube ids, 11 characters each", tuple(entries), "none")
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, line in file.lines:
+            if not _IS_YOUTUBE_ID(line):
+                raise file.bad_line(number, line, "a YouTube id of 11 characters")
+            yield ListedVideo(line, line=number)
+
+    return VideoList(file.path, "ids", "lines are YouTube ids, 11 characters each", ListedVideos.of(entries()), "none")
 
 
 def is_id_text(file: AnnotationFile) -> bool:
@@ -289,14 +303,16 @@ def _is_id_text_line(line: str) -> bool:
 
 def read_id_text(file: AnnotationFile) -> VideoList:
     """`id;text`, where the text is the name of the class (Something-Something V2's test answers)."""
-    entries = []
-    for number, line in file.lines:
-        name, _, text = line.partition(";")
-        if not name.strip() or not text.strip():
-            raise file.bad_line(number, line, "'id;name of the class'")
-        entries.append(ListedVideo(name.strip(), text.strip(), line=number))
+
+    def entries() -> Iterator[ListedVideo]:
+        for number, line in file.lines:
+            name, _, text = line.partition(";")
+            if not name.strip() or not text.strip():
+                raise file.bad_line(number, line, "'id;name of the class'")
+            yield ListedVideo(name.strip(), text.strip(), line=number)
+
     why = "lines are an id, a semicolon and words"
-    return VideoList(file.path, "id-text", why, tuple(entries), "words after the semicolon")
+    return VideoList(file.path, "id-text", why, ListedVideos.of(entries()), "words after the semicolon")
 
 
 # one file per class
@@ -324,4 +340,4 @@ def read_class_split(file: AnnotationFile) -> VideoList:
             entries.append(ListedVideo(f"{class_name}/{video.strip()}", class_name, split=split, line=number))
     why = "the file is named <class>_test_split<n>, its lines end in 0, 1 or 2"
     notes = (f"{unused} videos are in neither part of the split",) if unused else ()
-    return VideoList(file.path, "class-split", why, tuple(entries), "names of the files", notes)
+    return VideoList(file.path, "class-split", why, ListedVideos.of(entries), "names of the files", notes)
