@@ -24,6 +24,20 @@ def test_labels_that_are_not_valid(tmp_path):
         load_set(path)
 
 
+def test_the_first_of_many_wrong_labels_is_named(tmp_path):
+    lines = [f"v{number}.mp4 {label}" for number, label in enumerate([0, 1, *range(40, 20, -1)])]
+    touch(tmp_path, *(line.split()[0] for line in lines))
+    path, classes = write(tmp_path / "train.txt", *lines), write(tmp_path / "classes.txt", "hop", "run")
+    with raises(DataError, "invalid_value", subject=path) as caught:
+        load_set(f"train={path},classes={classes}")
+    assert caught.value.found == "line 3: label 40"
+    rows = [f"v{number}.mp4,{label}" for number, label in enumerate(["hop", "run", *"zyxwvutsrqpo"])]
+    path = write(tmp_path / "train.csv", "path,label", *rows)
+    with raises(DataError, "invalid_value", subject=path) as caught:
+        load_set(f"train={path},classes={classes}")
+    assert caught.value.found == "line 4: label 'z'"
+
+
 def test_numbers_with_gaps_keep_their_meaning(tmp_path):
     """A subset of a numbered list: classes without a video stay, and are reported."""
     from mgm.data.annotations.summary import summarise_set

@@ -52,11 +52,11 @@ def resolve_classes(lists: Sequence[VideoList], class_names: ClassNames | None) 
     Raises:
         DataError: a number is below 0, has no name or is too large for a label, or numbers are mixed with names.
     """
-    labels = {label for listed in lists for label in set(listed.entries.labels or ())} - {None}
-    numbers = {label for label in labels if isinstance(label, int)}
-    names = {label for label in labels if isinstance(label, str)}
-    if numbers == {-1}:
-        numbers = set()
+    labels = dict.fromkeys(label for listed in lists for label in dict.fromkeys(listed.entries.labels or ()))
+    numbers = [label for label in labels if isinstance(label, int)]
+    names = [label for label in labels if isinstance(label, str)]
+    if numbers == [-1]:
+        numbers = []
     if numbers and min(numbers) < 0:
         raise _bad_label(lists, min(numbers), "a label of 0 or more, or -1 in every line of a list without labels")
     if not numbers and not names:
@@ -90,7 +90,7 @@ def _unlabelled(lists: Sequence[VideoList], names_from: str) -> ResolvedClasses:
 
 
 def _index_by_file(
-    lists: Sequence[VideoList], numbers: set[int], names: set[str], class_names: ClassNames
+    lists: Sequence[VideoList], numbers: Sequence[int], names: Sequence[str], class_names: ClassNames
 ) -> _ClassIndex:
     """Classes of a file of class names. Without a base of its own, numbers from 1 to the number of classes are counted from 1."""
     count, base = len(class_names.names), class_names.base
@@ -111,7 +111,7 @@ def _index_by_file(
     return _ClassIndex(class_names.names, index, f"names from {class_names.file}")
 
 
-def _index_by_number(lists: Sequence[VideoList], numbers: set[int], names: set[str]) -> _ClassIndex:
+def _index_by_number(lists: Sequence[VideoList], numbers: Sequence[int], names: Sequence[str]) -> _ClassIndex:
     """Numbered classes, named by folders if those of the training videos correspond one to one to the numbers."""
     base = 1 if min(numbers) == 1 else 0
     count = max(numbers) + 1 - base
@@ -165,7 +165,7 @@ def _folder_names(lists: Sequence[VideoList]) -> dict[int, str] | None:
     return single if one_to_one else None
 
 
-def _index_by_name(names: set[str]) -> _ClassIndex:
+def _index_by_name(names: Sequence[str]) -> _ClassIndex:
     classes = tuple(sorted(names))
     return _ClassIndex(classes, {name: number for number, name in enumerate(classes)}, "names, sorted")
 
