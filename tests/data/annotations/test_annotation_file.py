@@ -1,10 +1,14 @@
 """Annotation files that can, and cannot, be read as text, JSON or arrays."""
 
+import json
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from mgm.data.annotations import load_set
 from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.class_names import contains_class_names, read_labels
 from mgm.errors import DataError
 from tests.data.annotations.files import pairs, touch
 from tests.errors import raises
@@ -84,6 +88,30 @@ def test_a_broken_json_line(tmp_path):
     path.write_text(f"{GOOD}\n{GOOD}\n{{broken\n")
     with raises(DataError, "malformed", subject=path, message="annotations-not-json"):
         AnnotationFile(path)
+
+
+def test_json_lines_are_not_held_as_objects(tmp_path):
+    path, values = (
+        tmp_path / "list.jsonl",
+        [{"path": f"{n}.mp4", **{f"key {k}": n + k for k in range(20)}} for n in range(3000)],
+    )
+    path.write_text("\n\n".join(map(json.dumps, values)))
+    tracemalloc.start()
+    file = AnnotationFile(path)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size = path.stat().st_size
+    assert held < 1.5 * size
+    assert peak < 4 * size  # its bytes, its text, and what is split of it
+    assert list(file.tree) == [row for _, row in file.rows()] == values
+    assert (file.tree[-1], file.tree[5], list(file.tree[1:3])) == (values[-1], values[5], values[1:3])
+
+
+def test_class_names_as_json_lines(tmp_path):
+    path = tmp_path / "classes.jsonl"
+    path.write_text('["jump", "high"]\n["run"]\n')
+    assert contains_class_names(AnnotationFile(path))
+    assert read_labels(path) == ("jump high", "run")
 
 
 def test_arrays_of_text_and_pickles(tmp_path):

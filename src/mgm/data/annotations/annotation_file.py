@@ -54,7 +54,7 @@ class AnnotationFile:
         path: path of the file.
         kind: "text", "json" (one JSON value), "records" (JSON lines) or "parquet".
         lines: (number from 1, text without surrounding white space) of the lines that are not blank. Empty for parquet.
-        tree: the JSON value of "json", the list of values of "records"; None otherwise.
+        tree: the JSON value of "json", the values of "records"; None otherwise.
 
     Raises:
         DataError: the file cannot be read, is not text, contains pickled objects, is not valid JSON, or lists no videos.
@@ -91,10 +91,9 @@ class AnnotationFile:
             if suffix == ".jsonl" and isinstance(self.tree, dict):  # a single record
                 self.tree, self.kind = [self.tree], "records"
         except json.JSONDecodeError as whole:
-            records = []
             for number, line in self.lines:
                 try:
-                    records.append(read_json(line))
+                    read_json(line)
                 except json.JSONDecodeError as error:
                     if not declared:
                         return  # a path may begin with a bracket
@@ -102,7 +101,7 @@ class AnnotationFile:
                     raise not_json(
                         self.path, f"line {at}: {why}", "correct the file, or rename it if it is not JSON"
                     ) from error
-            self.tree, self.kind = records, "records"
+            self.tree, self.kind = Records(self.lines), "records"
 
     @property
     def unit(self) -> str:
@@ -140,7 +139,7 @@ class AnnotationFile:
         if self.header is not None:
             return self.header[1]
         tree = self.tree
-        return tuple(tree[0]) if isinstance(tree, list) and tree and isinstance(tree[0], dict) else ()
+        return tuple(tree[0]) if isinstance(tree, list | Records) and tree and isinstance(tree[0], dict) else ()
 
     def rows(self) -> Iterator[tuple[int, Row]]:
         """(number from 1, values by column) of each row of a table with a header or in parquet, or of each object in a list of JSON
@@ -186,6 +185,23 @@ class AnnotationFile:
         return DataError(
             self.path, f"{self.unit} {number}: {found}", expected, f"correct the {self.unit}", reason="malformed"
         )
+
+
+class Records(Sequence[Any]):
+    """The values of JSON lines, parsed as they are read: those of a million lines take gigabytes."""
+
+    def __init__(self, lines: Sequence[tuple[int, str]]) -> None:
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._lines[index]
+        return [read_json(line) for _, line in found] if isinstance(index, slice) else read_json(found[1])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (read_json(line) for _, line in self._lines)
 
 
 def not_json(path: str | Path, why: object, advice: str) -> DataError:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mgm.data.annotations.annotation_file import AnnotationFile
+from mgm.data.annotations.annotation_file import AnnotationFile, Records
 from mgm.data.labels import whole_number
 from mgm.errors import DataError
 
@@ -34,7 +34,7 @@ def contains_class_names(file: AnnotationFile) -> bool:
     tree = file.tree
     if isinstance(tree, dict):
         return bool(_whole_numbers(tree.values()) or _whole_numbers(tree))
-    if isinstance(tree, list):
+    if isinstance(tree, list | Records):
         return bool(tree) and all(map(_is_words, tree))
     numbers = [number for number, _ in _numbered_lines(file)]
     return bool(numbers) and numbers in (list(range(len(numbers))), list(range(1, len(numbers) + 1)))
@@ -55,7 +55,7 @@ def read_class_names(file: AnnotationFile) -> ClassNames:
         pairs = list(zip(found, tree, strict=True))
     elif isinstance(tree, dict) and _is_words([*tree.values()]) and (found := _whole_numbers(tree)):
         pairs = list(zip(found, tree.values(), strict=True))
-    elif isinstance(tree, list) and tree and all(isinstance(row, str) or _is_words(row) for row in tree):
+    elif isinstance(tree, list | Records) and tree and all(isinstance(row, str) or _is_words(row) for row in tree):
         names = [row if isinstance(row, str) else " ".join(row) for row in tree]
         return ClassNames(path, _distinct(path, names), None)
     else:
