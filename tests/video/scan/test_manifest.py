@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
+from mgm.commands.scan import summary_table
 from mgm.errors import FileError, Reason
 from mgm.files.journal import Journal
 from mgm.files.path_column import PathColumn, PathList
 from mgm.files.table import SUFFIXES
 from mgm.video.scan.folder import scan_file, scan_to_manifest
 from mgm.video.scan.manifest import read_manifest, update_manifest, write_manifest
-from mgm.video.scan.record import VideoRecord
+from mgm.video.scan.record import COLUMNS, VideoRecord
+from mgm.video.scan.summary import ScanSummary
 from tests.errors import raises
 from tests.video.scan.records import RECORDS, Reader
 
@@ -90,6 +92,47 @@ def test_another_kind_of_file_is_an_error(
         (tmp_path / name).write_text(content)
     with raises(FileError, reason, message=message, subject=tmp_path / name):
         list(read_manifest(tmp_path / name))
+
+
+def row_with(tmp_path: Path, column: str, value: object) -> Path:
+    """A manifest of one file, which has not changed, with a value."""
+    file, manifest = tmp_path / "a.mp4", tmp_path / "m.jsonl"
+    file.write_bytes(b"x")
+    record = VideoRecord(path=str(file), bytes=1, modified=file.stat().st_mtime, status="ok")
+    manifest.write_text(json.dumps(asdict(record) | {column: value}) + "\n")
+    return manifest
+
+
+@pytest.mark.parametrize("value", [[], {}, "x", 3, 10**400, float("nan"), "\ud800", True, 2.5], ids=ascii)
+@pytest.mark.parametrize("column", [name for name in COLUMNS if name != "path"])
+def test_any_value_is_kept_or_refused(tmp_path: Path, column: str, value: object):
+    """Others may write a manifest: what no column can hold is an error with its name, never one of the summary or the writer."""
+    manifest = row_with(tmp_path, column, value)
+    summary, refused = ScanSummary(), None
+    try:
+        for record in read_manifest(manifest):
+            summary.add(record)
+    except FileError as error:
+        refused = error
+    if refused is not None:
+        assert refused.reason == "unknown_name" or f"({column} is " in refused.found or "and bytes" in refused.found
+    else:
+        summary_table(summary)
+        assert not isinstance(value, list | dict)
+        update_manifest(manifest, [tmp_path / "a.mp4"], scan_file, on_death=Reader())
+        assert len(list(read_manifest(manifest))) == 1
+
+
+def test_a_value_of_another_type(tmp_path: Path):
+    manifest = row_with(tmp_path, "frames", ["many"])
+    with raises(FileError, "malformed", message="manifest-value", subject=manifest):
+        list(read_manifest(manifest))
+
+
+def test_a_row_of_an_unknown_status_is_read_again(tmp_path: Path):
+    manifest = row_with(tmp_path, "status", "fine")
+    update_manifest(manifest, [tmp_path / "a.mp4"], scan_file, on_death=Reader())
+    assert [record.status for record in read_manifest(manifest)] == ["not_video"]
 
 
 def test_another_file_of_that_name_is_not_overwritten(tmp_path: Path):

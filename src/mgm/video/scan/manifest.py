@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import reprlib
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
@@ -27,6 +28,9 @@ from mgm.workers.map_files import TIMEOUT_SECONDS, map_files
 
 _RETRIED = frozenset({"unreadable", "crashed"})
 """Statuses that another run may not find again in an unchanged file: permissions, the network and memory change."""
+_KEPT = frozenset(get_args(Status)) - _RETRIED
+_NUMBERS = (bool, int, float)
+"""Types of a number: other programs write whole numbers and truth values as floats."""
 
 
 def read_manifest(path: str | Path) -> Iterator[VideoRecord]:
@@ -201,7 +205,7 @@ def _known(
             continue
         if number > last:
             offsets[number], last = _in_manifest(place), number
-        else:
+        elif all(map(_can_be_written, row.values())):
             offsets[number] = written.append({name: row[name] for name in COLUMNS})
     complete = complete and rows == len(offsets)
     return offsets, complete and all(offset == _in_manifest(place) for place, offset in enumerate(offsets))
@@ -221,7 +225,7 @@ def _rows_at(manifest: Path, journal: Path, places: Sequence[int]) -> Iterator[R
 
 def _current(row: Row, file: str, state: Callable[[str], FileState]) -> bool:
     """Whether a row equals the result of a new inspection of its file."""
-    if not row.keys() >= COLUMNS.keys() or row["status"] in _RETRIED:
+    if not row.keys() >= COLUMNS.keys() or row["status"] not in _KEPT:
         return False
     try:
         return bool((row["bytes"], row["modified"]) == state(file))
@@ -271,6 +275,8 @@ def _read_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[R
         for row in read(path):
             if not (isinstance(row, dict) and isinstance(row.get("path"), str) and isinstance(row.get("bytes"), int)):
                 raise ValueError("without path and bytes")
+            if (wrong := _wrong_column((*row,), (*map(type, row.values()),))) is not None:
+                raise ValueError(f"{wrong} is {reprlib.repr(row[wrong])}")
             yield row
             number += 1
     except (ValueError, csv.Error, OSError) as error:  # the errors of the readers of JSON, CSV and parquet
@@ -285,9 +291,30 @@ def _read_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[R
         ) from error
 
 
+@lru_cache(maxsize=256)  # the rows of a manifest have few combinations of types
+def _wrong_column(names: tuple[str, ...], types: tuple[type, ...]) -> str | None:
+    """The first column of `COLUMNS` with a value of another type; None if there is none."""
+    of_columns = ((name, COLUMNS[name], found) for name, found in zip(names, types, strict=True) if name in COLUMNS)
+    return next(
+        (name for name, kind, found in of_columns if found not in (type(None), *((str,) if kind is str else _NUMBERS))),
+        None,
+    )
+
+
 def _read_jsonl(path: Path) -> Iterator[Any]:
     with TextIOWrapper(open_regular(path), encoding="utf-8") as file:
-        yield from map(read_json, file)
+        for row in map(read_json, file):
+            for name, value in row.items() if isinstance(row, dict) else ():
+                if not _can_be_written(value):
+                    raise ValueError(f"{name} is {reprlib.repr(value)}")
+            yield row
+
+
+def _can_be_written(value: object) -> bool:
+    """Whether a table can hold a value: JSON may have half a character, numbers of any size, and such as NaN."""
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    return not isinstance(value, int | float) or -(2**63) <= value < 2**63
 
 
 def _read_csv(path: Path) -> Iterator[Any]:
