@@ -57,7 +57,8 @@ def _summary(runs: Mapping[str, RunCurves]) -> str:
             "The runs have different models or targets, so that their losses cannot be compared. Compare their results."
         )
     lowest = min(ends, key=lambda name: ends[name])
-    return f"The loss of {lowest} is the lowest at the end, {ends[lowest]:.3g}. Results say what it is worth."
+    advice = "Compare results, too: a loss does not measure features."
+    return f"The loss of {lowest} is the lowest at the end, {ends[lowest]:.3g}. {advice}"
 
 
 def _overview(runs: Mapping[str, RunCurves]) -> PageSection:
