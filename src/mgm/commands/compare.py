@@ -9,6 +9,7 @@ import typer
 import mgm
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Data, Groups, Settings, open_set
+from mgm.printable import plural
 from mgm.terminal import Activity, print_json, print_result
 
 
@@ -49,5 +50,5 @@ def compare(
     test = "" if gain.p is None else f"McNemar's exact test p = {gain.p:.3g}; "
     print_result(f"{test}paired bootstrap of these runs [{low * 100:+.1f}, {high * 100:+.1f}]")
     state = "" if gain.videos == gain.expected else f": incomplete ({gain.videos:,} of {gain.expected:,})"
-    print_result(f"{gain.videos:,} videos{state}")
+    print_result(f"{plural(gain.videos, 'video')}{state}")
     suggest("mgm", "results", *(str(run) for text in (a, b) for run in text.split(",")))
