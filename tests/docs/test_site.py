@@ -67,6 +67,12 @@ def test_every_command_and_setting_is_in_the_reference(site):
     assert "| `mask.ratio` | `0.75` | fraction of hidden tokens |" in site.settings()
 
 
+def test_docstrings_are_markdown():
+    for file in Path(mgm.__file__).parent.rglob("*.py"):
+        marked = [line for line in file.read_text(encoding="utf-8").splitlines() if line.endswith("::")]
+        assert not marked, f"{file}: {marked[0]!r} shows two colons on the site"
+
+
 def test_files_beside_docs_are_named_not_linked(site):
     text = "[its output](../benchmarks/results/x.txt) and [data](data.md)"
     assert (

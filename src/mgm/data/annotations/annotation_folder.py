@@ -54,7 +54,7 @@ def annotation_files(folder: Path) -> list[Path]:
 
 
 def read_annotation_folder(folder: Path, *, split_number: int, format_name: str | None) -> AnnotationFolder | None:
-    """Read the annotations of a folder::
+    """Read the annotations of a folder:
 
         train.csv, val.csv (or test.csv)                         a file per split
         trainlist01.txt, testlist01.txt, ..., classInd.txt       numbered splits; `split_number` chooses (UCF101)

@@ -217,7 +217,7 @@ def join_labels(listed: VideoList, labelled: VideoList) -> VideoList:
 
 
 def label_by_folders(listed: VideoList) -> VideoList:
-    """Take labels from class folders in the names, and splits from train/ and test/; otherwise return the list unchanged::
+    """Take labels from class folders in the names, and splits from train/ and test/; otherwise return the list unchanged:
 
     <class>/x.mp4                              labels
     train/<class>/x.mp4, test/<class>/y.mp4    labels and a split (test, val or validation)

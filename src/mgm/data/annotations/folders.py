@@ -69,7 +69,7 @@ def _read_pictures(folder: Path, format_name: str | None) -> VideoList | None:
 
 
 def _read_layout(folder: Path, kind: str, find: _Finder) -> VideoList:
-    """Recognise the layout of a folder by its contents::
+    """Recognise the layout of a folder by its contents:
 
         root/train/<class>/x.mp4, root/test/<class>/y.mp4     labels and a split (test, val or validation)
         root/<class>/x.mp4                                    labels without a split: see `divide_set`

@@ -80,7 +80,7 @@ ALIASES = {"val": "test", "validation": "test"}
 
 
 def parse_spec(given: SetSpecLike) -> SetSpec:
-    """Parse a specification::
+    """Parse a specification:
 
         videos/                                            a folder, or one annotation file, or one video
         train=train.csv,test=val.csv,root=/videos          parts; data, train, test and images may occur several times

@@ -72,7 +72,7 @@ class Sampler:
 
 def dense_clip(total: int, *, frames: int, stride: int, rng: np.random.Generator, step: int = 1) -> Frames:
     """A clip from a random start: pretraining, and fine-tuning on Kinetics, UCF101 and HMDB51. See `random_start`. At the end of
-    the video the clip stops advancing and repeats the last frame that it has reached (VideoMAE's padding)::
+    the video the clip stops advancing and repeats the last frame that it has reached (VideoMAE's padding):
 
         total=10, frames=4, stride=4
         f . . . f . . . f .           0, 4, 8, 8
@@ -84,7 +84,7 @@ def dense_clip(total: int, *, frames: int, stride: int, rng: np.random.Generator
 
 def random_start(total: int, *, frames: int, stride: int, rng: np.random.Generator, step: int = 1) -> int:
     """A start from which the whole clip fits, drawn uniformly; 0 if no start fits (VideoMAE's pretraining rule, which omits the
-    last `stride - 1` of these starts). With `step`, only its multiples: files prepared for strides read fastest from there::
+    last `stride - 1` of these starts). With `step`, only its multiples: files prepared for strides read fastest from there:
 
         total=12, frames=2, stride=4: the clip spans 5 frames, starts 0..7
         . . . . . . . . . . . .
@@ -105,7 +105,7 @@ def reference_dense_clip(total: int, *, frames: int, stride: int, rng: np.random
     """VideoMAE's training clip of fine-tuning, frame for frame, to compare with its results.
 
     Irregularities: 16 frames are spread over 64 frames, ends included, so that they are 64 / 15 = 4.27 apart, not 4, and the
-    spacing differs between training and testing; the last start is never drawn::
+    spacing differs between training and testing; the last start is never drawn:
 
         total=20, frames=4, stride=4, end=18: four frames spread over 2..18, ends included
         . . f . . . . f . . . . f . . . . f . .        2, 7, 12, 17
@@ -126,7 +126,7 @@ def reference_dense_clip(total: int, *, frames: int, stride: int, rng: np.random
 
 
 def sparse_clip(total: int, *, frames: int, rng: np.random.Generator) -> Frames:
-    """One random frame of each of `frames` equal parts of the video (TSN): training on Something-Something::
+    """One random frame of each of `frames` equal parts of the video (TSN): training on Something-Something:
 
         total=12, frames=4
         . . . | . . . | . . . | . . .
@@ -144,7 +144,7 @@ def reference_sparse_clip(total: int, *, frames: int, rng: np.random.Generator) 
     """VideoMAE's training clip of Something-Something, frame for frame.
 
     Irregularities: all parts have total // frames frames, so that up to `frames - 1` frames at the end are never sampled, and of a
-    video with fewer frames than the clip only the first frame is::
+    video with fewer frames than the clip only the first frame is:
 
         total=15, frames=4: parts of 3 frames
         . . . | . . . | . . . | . . .   never: . . .
@@ -158,7 +158,7 @@ def reference_sparse_clip(total: int, *, frames: int, rng: np.random.Generator) 
 
 
 def dense_views(total: int, *, frames: int, stride: int, views: int) -> list[Frames]:
-    """`views` clips spread evenly over the video, first to last; a single one is centred: testing on Kinetics, and validation::
+    """`views` clips spread evenly over the video, first to last; a single one is centred: testing on Kinetics, and validation:
 
         total=12, frames=2, stride=3, views=3
         f     f . . . . . . . .
@@ -187,7 +187,7 @@ def view_starts(total: int, *, frames: int, stride: int, views: int) -> list[int
 def reference_dense_views(total: int, *, frames: int, stride: int, views: int) -> list[Frames]:
     """VideoMAE's test clips of Kinetics, frame for frame: windows of `frames` out of the frames 0, stride,
     2 * stride, ..., so that every start is a multiple of the stride and the last frames may never be sampled. Equal clips are
-    repeated::
+    repeated:
 
         total=12, frames=2, stride=4, views=2
         f . . . f . . . . . . .
@@ -202,7 +202,7 @@ def reference_dense_views(total: int, *, frames: int, stride: int, views: int) -
 
 def sparse_views(total: int, *, frames: int, views: int) -> list[Frames]:
     """`views` clips of one frame from each of `frames` equal parts, each view further into the parts: testing on
-    Something-Something, where two views are VideoMAE's and n are VideoMAE V2's::
+    Something-Something, where two views are VideoMAE's and n are VideoMAE V2's:
 
         total=16, frames=4, views=2: parts of 4 frames
         f . . . f . . . f . . . f . . .
@@ -219,7 +219,7 @@ def sparse_views(total: int, *, frames: int, views: int) -> list[Frames]:
 def segment_clips(
     total: int, *, frames: int, stride: int, clips: int, rng: np.random.Generator | None = None
 ) -> list[Frames]:
-    """One dense clip from each of `clips` equal parts of the video: V-JEPA's evaluation, which joins the tokens of all clips::
+    """One dense clip from each of `clips` equal parts of the video: V-JEPA's evaluation, which joins the tokens of all clips:
 
         total=20, frames=3, stride=2, clips=2; without a generator each is in the middle of its part
         . . f   f   f . . . | . . f   f   f . . .

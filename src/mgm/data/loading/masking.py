@@ -50,7 +50,7 @@ def collate_masks(masks: Sequence[TokenMask], *, flat: bool = False) -> torch.Te
 
 
 class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
-    """A data set that adds a mask to each sample, the same with any number of workers, in any order and on any rank::
+    """A data set that adds a mask to each sample, the same with any number of workers, in any order and on any rank:
 
         clips = mgm.MaskedClips(my_clips, "mgm", grid=(8, 14, 14), ratio=0.75)
         loader = DataLoader(clips, batch_size=8, shuffle=True, num_workers=4)
@@ -105,7 +105,7 @@ class MaskedClips(torch.utils.data.Dataset[dict[str, Any]]):
         self._epoch.fill_(epoch)
 
     def set_ratio(self, ratio: float) -> None:
-        """Hide another fraction of the tokens from now on, for a schedule::
+        """Hide another fraction of the tokens from now on, for a schedule:
 
             clips.set_ratio(0.6 + 0.3 * epoch / (epochs - 1))  # from 60% in the first epoch to 90% in the last
 

@@ -31,7 +31,7 @@ MOST_CLIP_FRAMES = 2**24
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClipOptions:
-    """The keyword arguments of `mgm.read_clip`::
+    """The keyword arguments of `mgm.read_clip`:
 
         video   . . . . . . . . . . . .      start=2, frames=3, stride=4
         clip        f       f       f        frames 2, 6, 10

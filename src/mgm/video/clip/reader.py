@@ -134,7 +134,7 @@ def read_motion(video: VideoLocator, options: MotionOptions) -> MotionClip:
 
 
 class VideoReader:
-    """A video that is opened once for several clips: use it in a `with` block, or call `close`. For one thread at a time::
+    """A video that is opened once for several clips: use it in a `with` block, or call `close`. For one thread at a time:
 
         with mgm.VideoReader("video.mp4") as reader:
             for start in (0, 100, 50):
