@@ -8,8 +8,9 @@ import pytest
 from mgm.data.items import VideoItem, VideoSet
 from mgm.errors import FileError
 from mgm.evaluation.paper import FIGURES, SETS, differences, figures_beside, paper_set
-from mgm.evaluation.result_table import COLUMNS, find_results, format_table, result_rows
-from mgm.training.results import describe_set, describe_videos, keep_result
+from mgm.evaluation.result_table import COLUMNS, ResultRow, find_results, format_table, result_rows
+from mgm.training.folder import RECIPE_FILE
+from mgm.training.results import ModelRecord, describe_set, describe_videos, keep_result
 from tests.errors import raises
 from tests.results import result_of
 
@@ -132,6 +133,17 @@ def test_formats(tmp_path, videos):
     assert latex.count(r"\\") == 3
     assert describe_set(ONE).name in lines[2]
     assert found[0].to_dict()["paper"]["value"] == 0.706
+
+
+def test_a_checkpoint_has_the_name_of_its_run(tmp_path):
+    run = tmp_path / "a"
+    run.mkdir()
+    result = ssv2().model_copy(update={"model": ModelRecord.model_construct(name="step-00000500")})
+    row = ResultRow(run / "step-00000500.evaluation.json", result, result.metrics[0])
+    assert row.run == "step-00000500"  # weights of another project
+    (run / RECIPE_FILE).touch()
+    assert row.run == row.cells()[0] == "a/step-00000500"
+    assert replace(row, file=run / "evaluation.json").run == "step-00000500"
 
 
 def test_no_results(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 from mgm.errors import FileError
 from mgm.evaluation.metrics import verdict
 from mgm.evaluation.paper import PaperFigure, differences, figures_beside
+from mgm.training.folder import RECIPE_FILE
 from mgm.training.results import RESULT_FILES, Metric, Result, read_results
 
 DEFAULT_METHOD = "MGM, 800 epochs"
@@ -43,13 +44,22 @@ class ResultRow:
         scaled = f"{gain.value * 100:+.1f}" if self.metric.unit == "fraction" else f"{gain.value:+.2f}"
         return f"{scaled}, {verdict(gain)}"
 
+    @property
+    def run(self) -> str:
+        """The name of the run or the weights; of a checkpoint, after that of its run."""
+        folder, model = self.file.parent, self.result.model
+        if model is None:
+            return folder.name
+        is_checkpoint = self.file.name.startswith(f"{model.name}.") and (folder / RECIPE_FILE).is_file()
+        return f"{folder.name}/{model.name}" if is_checkpoint else model.name
+
     def cells(self) -> tuple[str, ...]:
         """The row as text, one cell for each of `COLUMNS`."""
         metric, result, paper = self.metric, self.result, self.paper
         views = result.protocol.get("temporal views"), result.protocol.get("spatial views")
         expected = result.videos.expected
         return (
-            self.file.parent.name if result.model is None else result.model.name,
+            self.run,
             result.set.name,
             metric.name if result.kind == "evaluation" else f"{result.kind}: {metric.name}",
             metric.write(metric.value),
