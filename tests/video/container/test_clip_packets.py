@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mgm.video import VideoReader, iter_motion_vectors, read_clip, read_motion
+from mgm.video.clip.whole_video import motion_chunks
 from mgm.video.container.metadata import read_video_info
 from mgm.video.container.stream import open_video, packets
 from mgm.video.motion.cache import build_sidecar, open_sidecar
@@ -122,6 +123,9 @@ def test_two_pictures_in_one_packet(tmp_path: Path, suffix: str):
     check(path, motion="auto")
     found, right = (read_motion(one, motion="auto").motion for one in (path, source))
     np.testing.assert_allclose(found.vectors, right.vectors, atol=1e-5)
+    pieces = np.concatenate([piece.motion.vectors for piece in motion_chunks(path)])
+    # Between the first frames, whose times are two units apart, no reader of the times alone can do better.
+    assert np.abs(np.median(pieces[3:], axis=(1, 2)) - VELOCITY).max() < 0.1
     with VideoReader(path) as reader:
         times = reader.read_clip(frames=None, stride=1, size=16, motion=None).pts_seconds
         assert (np.diff(times) >= 0).all()

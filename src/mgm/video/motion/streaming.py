@@ -167,11 +167,13 @@ class _FrameQueue:
         if self.orientation is None:
             self.orientation = Orientation.of(frame, self.video.name)
         own = frame.pts if frame.pts is not None and self._has_time(frame.pts) else None
-        if self.video.timed:
-            usual = self.video.usual_interval
-            time = (self.last or 0.0) + usual if own is None else float(own)
-        else:
+        pts_seconds = self.clock(own)
+        if not self.video.timed:
             usual, time = 1.0, float(self.count)
+        else:
+            usual = self.video.usual_interval
+            # The references of H.264 are followed by the times of packets; those of MPEG are found among the frames.
+            time = self.clock.last or 0.0 if own is None or self.video.nal_length_size is None else float(own)
         if own is None and frame.pts is not None:
             self.times[frame.pts] = time
         unused = frame.pts in self.unused
@@ -181,7 +183,7 @@ class _FrameQueue:
             _QueuedFrame(
                 index=self.count,
                 time=time,
-                pts_seconds=self.clock(own),
+                pts_seconds=pts_seconds,
                 picture_type=PICTURE_TYPES[int(frame.pict_type)],
                 is_key=bool(frame.key_frame),
                 interval=interval,
