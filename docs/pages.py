@@ -47,7 +47,13 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Files beside docs/ are no pages of the site: name them instead of linking them. Pages in folders link to those above."""
     if "/" in page.file.src_uri:
         return markdown
-    return re.sub(r"\[([^]]+)\]\(\.\./([^)]+)\)", r"\1 (`\2`)", markdown)
+    return re.sub(r"\[([^]]+)\]\(\.\./([^)]+)\)", _name_of_file, markdown)
+
+
+def _name_of_file(link: re.Match[str]) -> str:
+    """The words of a link and the path behind it; the path alone where the words are its end."""
+    words, path = link.groups()
+    return f"`{path}`" if path.endswith(words.strip("`")) else f"{words} (`{path}`)"
 
 
 def start() -> str:

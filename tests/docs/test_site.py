@@ -79,6 +79,7 @@ def test_files_beside_docs_are_named_not_linked(site):
         site.on_page_markdown(text, page_at("results.md"))
         == "its output (`benchmarks/results/x.txt`) and [data](data.md)"
     )
+    assert site.on_page_markdown("[`x.txt`](../results/x.txt)", page_at("results.md")) == "`results/x.txt`"
     assert site.on_page_markdown("[data](../data.md)", page_at("reference/settings.md")) == "[data](../data.md)"
 
 
