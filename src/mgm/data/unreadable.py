@@ -82,7 +82,7 @@ def read_or_substitute(
 
 
 def none_readable(count: int, problems: Iterable[str]) -> DataError:
-    """The error if none of `count` videos could be read. problems: the reasons, of which the first is shown."""
+    """The error if none of `count` videos could be read. problems: the reasons; the error shows the first."""
     first = next(iter(problems), None)
     if first is None:
         advice = "'mgm data show SET' prints how it is read"

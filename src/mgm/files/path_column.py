@@ -40,6 +40,7 @@ class _Store:
         self.text = bytearray()
 
     def extend(self, paths: Iterable[str]) -> None:
+        """Append paths; a folder that is already stored is shared."""
         folders, numbers, text, ends = self.folders, self.numbers, self.text, self.ends
         for path in paths:
             cut = _cut(path)

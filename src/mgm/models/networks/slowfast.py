@@ -36,7 +36,7 @@ class SlowFastSpec:
         depths: bottlenecks of the four stages.
         temporal: the first blocks of each stage with the temporal kernel of the stage; the others have 1.
         nonlocal_after: blocks of the slow pathway's third stage that a non-local block follows; indices from 0.
-        ratio: frames of a clip, all of which the fast pathway sees, for each frame of the slow pathway.
+        ratio: frames of the fast pathway, which sees the whole clip, for each frame of the slow pathway.
         fusion_kernel: frames of a lateral connection's kernel.
         window: side of the head's pooling, in cells of 32 px.
         width: channels of the slow stem; the others follow in proportion.
