@@ -54,6 +54,7 @@ NOT_RUN = {
         "mgm pretrain data=": "needs pictures; tests/training/test_sets.py runs the form",
     },
     "evidence.md": {"python experiments/": "hours; tests/experiments runs it small"},
+    "evidence-tables.md": {"python experiments/": "hours; tests/experiments runs it small"},
     "explore.md": {"pip install": "serves until Ctrl-C; tests/explore runs it"},
     "guide.md": {"$ mgm prepare": "its output depends on the machine; tests/commands/test_prepare.py runs the form"},
     "launch.md": {"mgm: runs/one": OUTPUT},
