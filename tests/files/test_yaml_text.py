@@ -2,7 +2,7 @@
 
 import pytest
 
-from mgm.files.yaml_text import read_comments, read_yaml, read_yaml_file, write_yaml
+from mgm.files.yaml_text import read_comments, read_yaml, read_yaml_file, write_yaml, yaml_value
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,21 @@ j: 'two
     found = {".".join(path): comment for path, comment in read_comments(text).items()}
     assert found == {"a": "one", "b": "two", "c": "three", "c.d": "four", "c.e": "five", "c.e.f": "six", "j": "seven"}
     assert read_comments("") == read_comments("[1] # list") == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (0.5, "0.5"),
+        ("mgm", "mgm"),
+        ("null", "'null'"),
+        ([1, None], "[1, null]"),
+        ({"motion": 1.0}, '{"motion": 1.0}'),
+        ("a name of many words " * 9 + "and more", "a name of many words " * 9 + "and more"),
+    ],
+)
+def test_a_value_on_one_line(value, text):
+    assert yaml_value(value) == text
+    assert read_yaml(text) == value

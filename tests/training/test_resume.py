@@ -243,7 +243,7 @@ def test_settings_that_are_named_may_change(run, small, capsys):
     assert load_config(changed.out / "config.yaml") == lower
     printed = capsys.readouterr().out.splitlines()
     assert [line for line in printed if line.startswith("changed: ")] == [
-        "changed: mask.options.top_k was None, is 2",
+        "changed: mask.options.top_k was not set, is 2",
         "changed: pretrain.base_lr was 0.008, is 0.0001",
         "changed: pretrain.steps was 6, is 8",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,5 +151,12 @@ def _comments(node: Any, text: str, *above: str) -> Iterator[tuple[tuple[str, ..
 
 def write_yaml(tree: Any) -> str:
     """Format a tree as text that `read_yaml` parses to the same tree; keys keep their order."""
-    text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False)
+    text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=math.inf)  # a value is never broken over lines
     return text
+
+
+def yaml_value(value: Any) -> str:
+    """A value of a setting as YAML on one line: null, true, 0.75, [1, 2], {"motion": 1.0}."""
+    if isinstance(value, list | dict):
+        return json.dumps(value)
+    return write_yaml({"": value}).partition(": ")[2].strip()

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from mgm.files.yaml_text import yaml_value
 from mgm.show.confusion import confusion_section
 from mgm.show.curves import RunCurves
 from mgm.show.progress import progress_section
@@ -144,7 +145,7 @@ def settings_section(folders: Mapping[str, Path]) -> PageSection | None:
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     rows = []
     for key in keys:
-        values = [str(own.get(key)) for own in flat.values()]
+        values = [yaml_value(own[key]) if key in own else "-" for own in flat.values()]
         if len(set(values)) > 1:
             rows.append((key, *values))
     if not rows:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mgm.files.yaml_text import write_yaml
+from mgm.files.yaml_text import yaml_value
 from mgm.training.config import Config
 from mgm.training.recipe import load_config, override_key
 from mgm.training.recipe_file import SettingKey, read_recipe
@@ -33,9 +32,7 @@ class Setting:
     @property
     def text(self) -> str:
         """The value as YAML on one line."""
-        if isinstance(self.value, list | dict):
-            return json.dumps(self.value)
-        return write_yaml({"": self.value}).partition(": ")[2].strip()
+        return yaml_value(self.value)
 
 
 def explain_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> list[Setting]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from mgm.data.items import VideoItem, common_folder, paths_of
 from mgm.errors import ConfigError, DataError, ModelError
 from mgm.files.atomic import cannot_write
+from mgm.files.yaml_text import yaml_value
 from mgm.printable import plural
 from mgm.terminal import print_result
 from mgm.training.checkpoint import load_checkpoint
@@ -297,7 +298,7 @@ def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path)
         expected = "names as in config.yaml, such as data.crop"
         raise ConfigError.not_one_of("change", f"unknown setting {unknown[0]}", unknown[0], known, expected)
     differing = sorted(key for key in old | new if old.get(key) != new.get(key))
-    shown = {key: f"{key} was {old.get(key)}, is {new.get(key)}" for key in differing}
+    shown = {key: f"{key} was {_written(old, key)}, is {_written(new, key)}" for key in differing}
     named = [key for key in differing if any(_within(key, name) for name in start.change)]
     for key in named:
         if (depends := _DEPENDS_ON.get(key.rpartition(".")[2])) is not None:
@@ -313,6 +314,11 @@ def _check_settings(run: TrainingRun, before: Config, start: Start, *, of: Path)
         raise ConfigError(of, found, advice=advice, reason="mismatch")
     for line in shown.values():
         print_result(f"changed: {line}")
+
+
+def _written(settings: Mapping[str, Any], key: str) -> str:
+    """The value of a setting as a recipe spells it. An option of the mask can be absent."""
+    return yaml_value(settings[key]) if key in settings else "not set"
 
 
 def _within(key: str, name: str) -> bool:
