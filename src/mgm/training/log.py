@@ -138,7 +138,10 @@ class RunHistory(Pictured):
     def write_bad_videos(self, out: Path) -> None:
         """Write one line per unreadable video: its path, a tab, the reason."""
         if self.bad:
-            lines = [f"{printable(path)}\t{printable(message)}\n" for path, message in sorted(self.bad.items())]
+            lines = [
+                f"{printable(path)}\t{printable(message.removeprefix(f'{path}: '))}\n"
+                for path, message in sorted(self.bad.items())
+            ]
             with atomic_write(out / BAD_VIDEOS) as file:
                 file.write("".join(lines).encode("utf-8", "surrogateescape"))
 
