@@ -32,7 +32,7 @@ def test_show(tmp_path):
         f"root     {tmp_path}",
         "split    train.csv for training; test.csv for testing",
         "classes  2 (names of the folders, one for each number)",
-        "judged   1 test videos by mgm evaluate and mgm probe",
+        "tested   1 video by mgm evaluate and mgm probe",
         f"{tmp_path}/hop/g01_a.mp4  0 hop",
         "no file is missing, and no video is in both splits",
     ):
@@ -46,9 +46,9 @@ def test_show_says_what_can_be_judged(tmp_path):
     touch(tmp_path, "hop/a.mp4", "run/b.mp4", "sit/c.mp4")
     train = write(tmp_path / "train.csv", "hop/a.mp4 0", "run/b.mp4 1")
     test = write(tmp_path / "test.csv", "sit/c.mp4 2")
-    assert "judged   nothing: no test videos" in run("show", train).output
+    assert "tested   nothing: no test videos" in run("show", train).output
     found = run("show", f"train={train},test={test}").output
-    assert "judged   1 test videos by mgm evaluate, not by mgm probe: no class has both" in found
+    assert "tested   1 video by mgm evaluate, not by mgm probe: no class has both" in found
 
 
 def test_strict_fails_where_something_is_missing_or_in_both_splits(tmp_path):

@@ -10,6 +10,7 @@ import typer
 from mgm.commands.next_command import suggest
 from mgm.commands.options import AsJson, Data
 from mgm.commands.tables import number_column, plain_table
+from mgm.printable import plural
 from mgm.terminal import Activity, Terminal, print_json
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _print_splits(console: Terminal, summary: DataSummary) -> None:
         if summary.classes
         else f"classes  {summary.names_from}",
     )
-    console.print_line(f"judged   {_judged(summary)}")
+    console.print_line(f"tested   {_tested(summary)}")
     splits = (summary.train, summary.test)
     shown = [(key, name) for key, name in _COUNTS if any(getattr(split, key) for split in splits)]
     table = plain_table("", *(number_column(name) for _, name in shown))
@@ -121,11 +122,11 @@ def _print_splits(console: Terminal, summary: DataSummary) -> None:
         )
 
 
-def _judged(summary: DataSummary) -> str:
+def _tested(summary: DataSummary) -> str:
     """What `mgm evaluate` and `mgm probe` measure on the set, or why they refuse it."""
     if summary.untestable is not None:
         return f"nothing: {summary.untestable.statement}"
-    counted = f"{summary.test.items - summary.test.missing:,} test videos by mgm evaluate"
+    counted = f"{plural(summary.test.items - summary.test.missing, 'video')} by mgm evaluate"
     if summary.unprobeable is not None:
         return f"{counted}, not by mgm probe: {summary.unprobeable.statement}"
     return f"{counted} and mgm probe"

@@ -90,7 +90,7 @@ def compare_runs(
         groups: test videos that are alike, see `read_groups`.
 
     Raises:
-        MgmError: a run does not exist or does not fit the set. DataError: no video was judged by all runs.
+        MgmError: a run does not exist or does not fit the set. DataError: no video was evaluated by all runs.
     """
     places = named_runs(before), named_runs(after)
     videos, ranks = shared_set(data), Ranks()
@@ -107,7 +107,7 @@ def _gain(judgements: Sequence[Sequence[_Judgement]], videos: VideoSet, groups: 
     if not names:
         raise DataError(
             videos.root,
-            "no test video was judged by all runs",
+            "no test video was evaluated by all runs",
             advice=LEAVE_OUT_ADVICE,
             reason="too_many_failures",
         )
