@@ -42,6 +42,17 @@ def test_a_sheet_has_a_row_a_clip_and_a_column_a_moment(make_clip):
     assert timed.shape[0] > one.shape[0]
 
 
+def test_a_note_stands_below_the_name_of_its_row(make_clip):
+    clip = make_clip()
+    plain = filmstrip([("a", clip), ("b", clip)], columns=2, cell_height=56)
+    noted = filmstrip([("a", clip), ("b", clip)], columns=2, cell_height=56, notes={"b": "dark: hidden"})
+    frames, row_b = 2 * 84 + 4 + 14, 14 + 56 + 4
+    np.testing.assert_array_equal(noted[:, -frames:], plain[:, -frames:])
+    without = plain.shape[1] - frames
+    np.testing.assert_array_equal(noted[:row_b, :without], plain[:row_b, :without])
+    assert (noted[row_b:, without:-frames] < 200).any()
+
+
 def test_frames_of_a_sheet_are_the_frames_of_the_clip(make_clip):
     clip = make_clip()
     sheet = filmstrip([("a", clip)], columns=2, cell_height=56)

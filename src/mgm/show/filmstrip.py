@@ -42,6 +42,7 @@ def filmstrip(
     columns: int = 8,
     times: npt.NDArray[np.floating] | None = None,
     cell_height: int = 112,
+    notes: Mapping[str, str] | None = None,
     ends: Mapping[str, npt.NDArray[np.uint8]] | None = None,
     end_name: str = "",
 ) -> npt.NDArray[np.uint8]:
@@ -52,6 +53,7 @@ def filmstrip(
         columns: the number of frames shown, evenly spread.
         times: seconds (T,), written under the columns.
         cell_height: pixels.
+        notes: label of a row -> words in small letters below it.
         ends: a picture uint8 (h, w, 3) after the last frame of a row, without smoothing; `end_name` is written under them.
 
     Returns:
@@ -60,11 +62,12 @@ def filmstrip(
     Raises:
         ValueError: there are no rows, or their lengths differ.
     """
-    ends = ends or {}
+    notes, ends = notes or {}, ends or {}
     moments, cell_width = _layout(rows, columns, cell_height)
     names = _moment_names(times, moments, len(rows[0][1]))
     font, small = label_font(LABEL), label_font(SMALL)
-    left = _MARGIN * 2 + round(max(font.getlength(label) for label, _ in rows))
+    words = [font.getlength(label) for label, _ in rows] + [small.getlength(note) for note in notes.values()]
+    left = _MARGIN * 2 + round(max(words))
     foot = 22 if names or ends else 0
     width = left + len(moments) * (cell_width + _GAP) - _GAP + _MARGIN + bool(ends) * (cell_width + 3 * _GAP)
     height = _MARGIN * 2 + len(rows) * (cell_height + _GAP) - _GAP + foot
@@ -73,6 +76,8 @@ def filmstrip(
     for i, (label, clip) in enumerate(rows):
         top = _MARGIN + i * (cell_height + _GAP)
         pen.text((_MARGIN, top + cell_height / 2), label, fill=_INK, font=font, anchor="lm")
+        if label in notes:
+            pen.text((_MARGIN, top + cell_height / 2 + 12), notes[label], fill=_FAINT_INK, font=small, anchor="lt")
         for j, frame in enumerate(_resized(clip[moments], cell_width, cell_height)):
             sheet.paste(frame, (left + j * (cell_width + _GAP), top))
         if label in ends:

@@ -26,6 +26,9 @@ from mgm.video import Clip, MotionField
 TOKEN_PIXELS = 16
 """Side of a token in the picture of a mask without its clip."""
 
+_VEILED = "dark: hidden"
+"""What `paint_mask` does to a frame."""
+
 
 def show(value: Any, *masks: TokenMask, columns: int | None = None, **named: TokenMask) -> Image.Image:
     """A picture of a clip with its motion and any number of masks, or of any value that shows itself, or of a run.
@@ -76,10 +79,13 @@ def mask_sheet(mask: TokenMask, clip: Clip | None = None, *, columns: int = 8) -
     steps, height, width = mask.masked.shape
     if clip is None:
         ground = np.full((steps, height * TOKEN_PIXELS, width * TOKEN_PIXELS, 3), 255, np.uint8)
-        return Image.fromarray(filmstrip([("mask", paint_mask(ground, mask.masked))], columns=columns))
+        return Image.fromarray(
+            filmstrip([("mask", paint_mask(ground, mask.masked))], columns=columns, notes={"mask": _VEILED})
+        )
     _check_steps(mask, clip)
     rows = [("frames", clip.frames), ("mask", paint_mask(clip.frames, mask.masked))]
-    return Image.fromarray(filmstrip(rows, columns=columns, times=clip_times(clip.pts_seconds)))
+    times = clip_times(clip.pts_seconds)
+    return Image.fromarray(filmstrip(rows, columns=columns, times=times, notes={"mask": _VEILED}))
 
 
 def preview_sheet(shown: Preview, *, columns: int = 8) -> Image.Image:
@@ -101,7 +107,7 @@ def examples_sheet(clips: Sequence[ExampleClip], *, columns: int = 8) -> Image.I
             patch = frames.shape[1] // motion.shape[1]
             rows.append(("motion", colour_motion(motion, extent=frames.shape[1:3], cell=patch)))
         rows += [("mask", paint_mask(frames, masked)), seen, made]
-        sheets.append(Image.fromarray(filmstrip(rows, columns=columns)))
+        sheets.append(Image.fromarray(filmstrip(rows, columns=columns, notes={"mask": _VEILED})))
     page = Image.new("RGB", (max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)), PAPER)
     top = 0
     for sheet in sheets:
@@ -127,7 +133,8 @@ def _clip_rows(clip: Clip, masks: Mapping[str, TokenMask], columns: int) -> Imag
     below = [(name, paint_mask(clip.frames, mask.masked)) for name, mask in masks.items()]
     times = clip_times(clip.pts_seconds)
     if clip.motion is None:
-        return Image.fromarray(filmstrip([("frames", clip.frames), *below], columns=columns, times=times))
+        notes = dict.fromkeys(masks, _VEILED)
+        return Image.fromarray(filmstrip([("frames", clip.frames), *below], columns=columns, times=times, notes=notes))
     return _with_motion([("frames", clip.frames)], clip.motion, size, below=below, columns=columns, times=times)
 
 
@@ -168,6 +175,7 @@ def _with_motion(
         [*rows, ("motion", coloured), *below],
         columns=columns,
         times=times,
+        notes={name: _VEILED for name, _ in below},
         ends={"motion": _wheel(size)},
         end_name=f"rim: {scale:.1f} px per step",
     )
