@@ -320,6 +320,18 @@ def test_missing_files_and_errors_of_no_kind_are_records(
     assert "ZeroDivisionError: of two lines" in record.problem
 
 
+def test_damage_of_a_raw_stream_has_no_time(tmp_path: Path):
+    """Its packets have numbers in place of times."""
+    path = remux(encode_moving(tmp_path / "a.mp4", frames=24, options={"bf": 0, "g": 24}), tmp_path / "a.h264")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"\0\0\1", len(data) * 3 // 4)
+    data[start + 8 : start + 40] = bytes(range(32))
+    path.write_bytes(data)
+    record = scan_file(path)
+    assert (record.status, record.where) == ("damaged", None)
+    assert "damaged (" in str(record.problem)
+
+
 @pytest.mark.real
 def test_real_clips(shared_data: Path):
     folder = shared_data / "codec_matrix"

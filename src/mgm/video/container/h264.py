@@ -29,7 +29,9 @@ class SequenceInfo(NamedTuple):
         frames_only: `frame_mbs_only_flag`: no picture comes as two fields.
         reordering: `max_num_reorder_frames`: pictures that are decoded before one that is shown earlier; None: not declared.
         separate_planes: `separate_colour_plane_flag`.
+        chroma: `ChromaArrayType` is not 0: predictions have weights of chroma.
         frame_number_bits: bits of a slice's `frame_num`.
+        gaps_allowed: `gaps_in_frame_num_value_allowed_flag`: pictures may have been left out, as layers of a lower rate are.
         order_type: `pic_order_cnt_type`.
         order_bits: bits of a slice's `pic_order_cnt_lsb`; 0 if it has none.
         order_deltas: whether a slice of order type 1 has `delta_pic_order_cnt`.
@@ -40,10 +42,17 @@ class SequenceInfo(NamedTuple):
     frames_only: bool
     reordering: int | None
     separate_planes: bool
+    chroma: bool
     frame_number_bits: int
+    gaps_allowed: bool
     order_type: int
     order_bits: int
     order_deltas: bool
+
+    @property
+    def frame_numbers(self) -> int:
+        """`MaxFrameNum`: the number after which `frame_num` starts again at 0."""
+        return 1 << self.frame_number_bits
 
 
 def nal_length_size(extradata: bytes) -> int:
@@ -210,7 +219,7 @@ def _parse_sequence(unit: bytes) -> SequenceInfo:
     profile = bits.fixed(8)
     bits.fixed(16)  # constraint flags, level
     number = bits.golomb()
-    separate_planes = _skip_high_profile(bits) if profile in _HIGH_PROFILES else False
+    separate_planes, chroma = _skip_high_profile(bits) if profile in _HIGH_PROFILES else (False, True)
     frame_number_bits = bits.golomb() + 4
     order_type = bits.golomb()
     order_bits, order_deltas = 0, False
@@ -223,7 +232,7 @@ def _parse_sequence(unit: bytes) -> SequenceInfo:
         for _ in range(bits.golomb()):
             bits.golomb()
     references = bits.golomb()
-    bits.fixed(1)  # gaps in frame_num
+    gaps_allowed = bits.fixed(1) == 1
     bits.golomb()  # width, height
     bits.golomb()
     frames_only = bits.fixed(1) == 1
@@ -234,15 +243,17 @@ def _parse_sequence(unit: bytes) -> SequenceInfo:
         frames_only,
         reordering,
         separate_planes,
+        chroma,
         frame_number_bits,
+        gaps_allowed,
         order_type,
         order_bits,
         order_deltas,
     )
 
 
-def _skip_high_profile(bits: Bits) -> bool:
-    """Skip what the high profiles add to a sequence parameter set. Returns `separate_colour_plane_flag`."""
+def _skip_high_profile(bits: Bits) -> tuple[bool, bool]:
+    """Skip what the high profiles add to a sequence parameter set. Returns its `separate_planes` and `chroma`."""
     chroma = bits.golomb()
     separate_planes = chroma == 3 and bits.fixed(1) == 1
     bits.golomb()  # bit depths
@@ -252,7 +263,7 @@ def _skip_high_profile(bits: Bits) -> bool:
         for number in range(12 if chroma == 3 else 8):
             if bits.fixed(1):
                 _skip_scaling_list(bits, 16 if number < 6 else 64)
-    return separate_planes
+    return separate_planes, chroma != 0 and not separate_planes
 
 
 def _parse_reordering(bits: Bits, *, frames_only: bool) -> int | None:

@@ -277,7 +277,8 @@ def decode_packet(video: OpenVideo, packet: Packet | None) -> list[av.video.fram
     except av.error.EOFError:
         return []
     except av.error.FFmpegError as error:
-        at = None if packet is None or packet.pts is None else round(packet.pts * video.time_base, 2)
+        pts = None if packet is None or not video.timed else packet.pts  # without times it is a number of the packet
+        at = None if pts is None else round(pts * video.time_base, 2)
         raise VideoError(
             video.name,
             f"damaged{'' if at is None else f' at {at:.2f} s'} ({error.strerror})",

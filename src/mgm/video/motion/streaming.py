@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mgm.video.container.frame_clock import FrameClock
 from mgm.video.container.h264 import SliceInfo, may_hold_fields, parameter_sets, parse_first_slice
 from mgm.video.container.orientation import UPRIGHT, Orientation
-from mgm.video.container.stream import MOST_REORDERED, OpenVideo, decode_packet, no_frame, packets
+from mgm.video.container.stream import MOST_REORDERED, OpenVideo, Packet, decode_packet, no_frame, packets
 from mgm.video.motion.field import VectorField, grid_shape, raw_field
 from mgm.video.motion.names import Reading
 from mgm.video.motion.reference_distance import Distance, ReferenceTracker, neighbour_references
@@ -56,6 +56,7 @@ def iter_frame_motion(
     *,
     reading: Reading = "clean",
     observe: Callable[[av.video.frame.VideoFrame], None] = lambda picture: None,
+    observe_packet: Callable[[Packet], None] = lambda packet: None,
 ) -> Iterator[FrameMotion]:
     """Yield the field of every frame of a freshly opened video in display order, keeping only a few frames in memory.
 
@@ -63,6 +64,7 @@ def iter_frame_motion(
 
     Args:
         observe: called with each decoded picture, in display order.
+        observe_packet: called with each packet, in decode order.
 
     Raises:
         VideoError: the stream is damaged, or has no frame.
@@ -73,6 +75,7 @@ def iter_frame_motion(
     )
     queue = _FrameQueue(video, reading, observe)
     for position, packet in enumerate(packets(video)):
+        observe_packet(packet)
         if not video.timed:
             packet.pts = position  # identifies the packet of the decoded frame
         elif packet.pts is None and frames_only:  # an MPEG program stream gives one time to several short pictures

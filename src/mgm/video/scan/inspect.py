@@ -26,6 +26,7 @@ from mgm.video.container.stream import (
     truncated,
 )
 from mgm.video.motion.streaming import FrameMotion, iter_frame_motion
+from mgm.video.scan.lost_pictures import LostPictures
 from mgm.video.scan.pictures import PictureCheck
 from mgm.video.scan.record import Status, VideoRecord
 from mgm.workers.process import report_progress
@@ -72,12 +73,13 @@ def _decode(record: VideoRecord, given: _Video) -> VideoRecord:
     name = given.name
     tally, pictures, damage, ended = _Tally(), PictureCheck(name), None, True
     with open_video(given.locator, vectors=True, skip_loop_filter=True) as video:
+        lost = LostPictures(video)
         try:
-            for frame in iter_frame_motion(video, observe=pictures):
+            for frame in iter_frame_motion(video, observe=pictures, observe_packet=lost):
                 tally.add(frame)
                 report_progress()
         except VideoError as error:
-            damage, ended = error, _at_end(video)
+            damage, ended = lost.error or error, _at_end(video)  # what a decoder misses was lost before
         finally:
             pictures.release()
         record = tally.complete(_of_stream(record, name, video, pictures), video)
@@ -95,7 +97,13 @@ def _decode(record: VideoRecord, given: _Video) -> VideoRecord:
         return _broken(record, damage, given, until=tally.end, ended=ended)
     if (short := _too_short(record, given)) is not None:
         return with_problem(record, short, until=tally.end)
-    problem = pictures.not_converted or _single_frame(record, name) or unsupported or _doubtful_vectors(record, name)
+    problem = (
+        lost.error
+        or pictures.not_converted
+        or _single_frame(record, name)
+        or unsupported
+        or _doubtful_vectors(record, name)
+    )
     if problem is None and pictures.size_change is not None:
         return replace(record, status="size_changes", problem=str(pictures.size_change))
     return replace(record, status="ok") if problem is None else with_problem(record, problem)
