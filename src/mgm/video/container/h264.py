@@ -181,7 +181,8 @@ class Bits:
     """
 
     def __init__(self, unit: bytes) -> None:
-        self._bits = "".join(f"{byte:08b}" for byte in unit.replace(b"\0\0\3", b"\0\0")[1:])
+        payload = unit.replace(b"\0\0\3", b"\0\0")[1:]
+        self._bits = bin(int.from_bytes(b"\1" + payload))[3:]  # the 1 keeps leading zeros
         self._position = 0
 
     def fixed(self, count: int) -> int:
