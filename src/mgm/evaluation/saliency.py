@@ -36,6 +36,8 @@ from mgm.video.motion.names import CameraModel, Policy, Reading
 
 _DRAWS = 20
 """Masks of each clip."""
+_MASKS = "With pixels as the only target use mask mgm; with the motion as a second target, random (docs/evidence.md)."
+"""A score above 1 does not say that a mask that follows the motion helps: in the experiments the target decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,10 +338,10 @@ def advise(ratios: Mapping[CameraModel, tuple[float, tuple[float, float]]]) -> s
             "them no more than chance; use mask random, or check the boxes."
         )
     if best == "none" or (raw is not None and ratio < 1.1 * raw[0]):
-        return "Motion marks the objects, and subtracting the camera adds little: use mask mgm with data.camera=none."
+        return f"Motion marks the objects, and subtracting the camera adds little: keep data.camera=none. {_MASKS}"
     return (
         f"The camera moves: motion marks the objects best after subtracting it ({ratio:.2f}"
-        f"{'' if raw is None else f' against {raw[0]:.2f}'}): set data.camera={best}."
+        f"{'' if raw is None else f' against {raw[0]:.2f}'}): set data.camera={best}. {_MASKS}"
     )
 
 
