@@ -103,7 +103,7 @@ def test_a_worker_ends_with_the_command(videos: Path, tmp_path: Path):
     script.write_text(
         "import sys\n"
         "import mgm.video.transcode.folder as module\n"
-        "from tests.video.transcode.test_folder import sleeps\n"
+        "from tests.video.transcode.test_folder_processes import sleeps\n"
         "if __name__ == '__main__':\n"
         "    module._prepare_one = sleeps\n"
         "    module.prepare_videos(sys.argv[1], sys.argv[2], processes=2)\n"
