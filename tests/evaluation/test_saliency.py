@@ -148,7 +148,7 @@ def test_masks_are_graded_on_the_middle_of_each_part(tmp_path, monkeypatch):
 def test_advice_follows_the_figures():
     still, moves = (0.9, (0.7, 1.2)), (2.0, (1.5, 2.5))
     assert "use mask random" in advise({"none": still, "affine": still})
-    by_target = "With pixels as the only target use mask mgm; with the motion as a second target, random"
+    by_target = "With pixels as the only target use mask mgm; with the motion as a second target, tube"
     for figures, camera in (
         ({"none": still, "affine": moves}, "affine"),
         ({"none": moves, "affine": (2.1, (1.6, 2.6))}, "none"),

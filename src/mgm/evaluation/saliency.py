@@ -36,7 +36,7 @@ from mgm.video.motion.names import CameraModel, Policy, Reading
 
 _DRAWS = 20
 """Masks of each clip."""
-_MASKS = "With pixels as the only target use mask mgm; with the motion as a second target, random (docs/evidence.md)."
+_MASKS = "With pixels as the only target use mask mgm; with the motion as a second target, tube (docs/evidence.md)."
 """A score above 1 does not say that a mask that follows the motion helps: in the experiments the target decides."""
 
 
