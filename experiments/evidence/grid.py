@@ -183,6 +183,7 @@ QUESTIONS: dict[str, Question] = {
             for name, settings in (
                 ("ViT", ()),
                 ("TimeSformer, joint", ("model.backbone=timesformer", "model.attention=joint")),
+                ("TimeSformer, divided", ("model.backbone=timesformer", "model.attention=divided")),
             )
         ),
         "tube, ViT",
