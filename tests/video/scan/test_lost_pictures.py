@@ -47,7 +47,7 @@ def test_pictures_that_no_other_needs_may_be_missing(tmp_path: Path):
 
 
 def test_a_stream_that_begins_or_continues_elsewhere_is_whole(tmp_path: Path):
-    """Cut recordings begin at an intra picture that is no IDR picture, and joined ones continue at one."""
+    """An intra picture that is not an IDR picture begins a cut recording, and continues a joined one."""
     options = {"g": 8, "bf": 0, "x264-params": "open-gop=1:scenecut=0"}
     whole = encode_moving(tmp_path / "whole.mkv", frames=32, options=options)
     for name, lost in {"begun": range(8), "joined": range(8, 16)}.items():

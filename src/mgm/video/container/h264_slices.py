@@ -26,6 +26,11 @@ def is_slice(unit: bytes) -> bool:
     return bool(unit) and unit[0] & 31 in (_SLICE, _IDR_SLICE)
 
 
+def is_reference(unit: bytes) -> bool:
+    """Whether later pictures may refer to the picture of a slice."""
+    return unit[0] >> 5 & 3 != 0
+
+
 class SliceReferences(NamedTuple):
     """The type and the references of a slice.
 
@@ -110,12 +115,15 @@ class SliceParser:
         self.pictures[number] = _PictureSet(sequence, field_order, active, weighted, bits.fixed(1) == 1)
 
     def resets_numbers(self, unit: bytes) -> bool:
-        """Whether `frame_num` counts from 0 after the picture of a slice that is no IDR slice, by its reference marking (7.3.3.3).
+        """Whether the picture of a slice sets `frame_num` back to 0. Its reference marking says so (H.264 7.3.3.3).
+
+        Args:
+            unit: the slice. It is not one of an IDR picture, which always sets it back.
 
         Raises:
             ValueError: as `parse`.
         """
-        if not unit[0] >> 5 & 3:  # no reference picture
+        if not is_reference(unit):
             return False
         bits = Bits(unit[:_WHOLE_HEADER_BYTES])
         header = self._parse_header(bits, idr=False)

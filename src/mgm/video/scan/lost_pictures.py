@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mgm.errors import VideoError
-from mgm.video.container.h264 import nal_units, parameter_sets, parse_first_slice
-from mgm.video.container.h264_slices import SliceParser, SliceReferences, is_slice
+from mgm.video.container.h264 import nal_units, parameter_sets
+from mgm.video.container.h264_slices import SliceParser, SliceReferences, is_reference, is_slice
 from mgm.video.container.stream import OpenVideo, Packet
 
 
@@ -38,15 +38,15 @@ class LostPictures:
         """Check the next packet in decode order."""
         if self._parser is None or self.error is not None:
             return
-        data, lengths = bytes(packet), self.video.nal_length_size or 0
-        units, info = nal_units(data, lengths), parse_first_slice(data, lengths)
+        units = nal_units(bytes(packet), self.video.nal_length_size or 0)
         found = self._parse(units)
         if found is None:
             return
-        if not info.intra and not self._follows(found):
+        if found.kind != "I" and not self._follows(found):
             self._report(packet, found)
-        if info.reference:
-            self._last, self._last_slice = found.frame_number, next(filter(is_slice, units), b"")
+        first = next(filter(is_slice, units))
+        if is_reference(first):
+            self._last, self._last_slice = found.frame_number, first
 
     def _follows(self, found: SliceReferences) -> bool:
         """Whether no reference picture is missing before a slice."""
